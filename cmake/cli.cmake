@@ -1,0 +1,10 @@
+# The tcpp command: src/cli/*.cpp on top of the public library.
+_tcpp_sources(_cli_sources cli)
+if(_cli_sources)
+  tcpp_require(CLI11)
+  add_executable(tcpp ${_cli_sources})
+  tcpp_options(tcpp)
+  target_link_libraries(tcpp PRIVATE transformers CLI11::CLI11 nlohmann_json::nlohmann_json)
+  file(RELATIVE_PATH _lib_from_bin ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+  set_target_properties(tcpp PROPERTIES INSTALL_RPATH "$ORIGIN/${_lib_from_bin}")
+endif()

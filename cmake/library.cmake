@@ -1,0 +1,92 @@
+# The two library targets, static or shared (BUILD_SHARED_LIBS):
+#   transformers::tokenizers     src/base + src/tokenizers; links nothing else of ours
+#   transformers::transformers   everything above, on top of it
+# and tcpp_options(TARGET), the compile options of every target of this project.
+
+set(_ccache "")
+if(TCPP_USE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  find_program(TCPP_CCACHE ccache)
+  mark_as_advanced(TCPP_CCACHE)
+  if(TCPP_CCACHE)  # the two sloppiness flags are what precompiled headers need
+    set(_ccache ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${TCPP_CCACHE})
+  endif()
+endif()
+
+function(tcpp_options target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF
+    CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON CXX_COMPILER_LAUNCHER "${_ccache}"
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  if(MSVC)
+    target_compile_options(${target} PRIVATE /W4 /utf-8 $<$<BOOL:${TCPP_WARNINGS_AS_ERRORS}>:/WX>)
+  else()
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic $<$<BOOL:${TCPP_WARNINGS_AS_ERRORS}>:-Werror>)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+      target_compile_options(${target} PRIVATE -Wno-restrict)  # false alarms on "x" + std::string (GCC bug 105651)
+    endif()
+  endif()
+endfunction()
+
+function(_tcpp_sources out)
+  set(files "")
+  foreach(folder IN LISTS ARGN)
+    file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp)
+    list(APPEND files ${found})
+  endforeach()
+  set(${out} ${files} PARENT_SCOPE)
+endfunction()
+
+function(_tcpp_library target export_name)
+  add_library(${target} ${ARGN})
+  add_library(transformers::${export_name} ALIAS ${target})
+  tcpp_options(${target})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(${target} PUBLIC Threads::Threads PRIVATE $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
+  target_compile_definitions(${target} PRIVATE TCPP_BUILDING)
+  if(BUILD_SHARED_LIBS)
+    target_compile_definitions(${target} PUBLIC TCPP_SHARED)
+    if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+      target_link_options(${target} PRIVATE -Wl,--no-undefined)  # a symbol without TCPP_API shows here, not at the user's link
+    endif()
+  endif()
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${export_name} POSITION_INDEPENDENT_CODE ON
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+endfunction()
+
+tcpp_require(nlohmann_json)
+
+_tcpp_sources(_tokenizers_sources base tokenizers)
+_tcpp_library(transformers_tokenizers tokenizers ${_tokenizers_sources})
+
+# One translation unit per family of models/families.def, so that families compile in parallel and touching one rebuilds one.
+set(_family_sources "")
+set(_families_def ${PROJECT_SOURCE_DIR}/include/transformers/models/families.def)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${_families_def})
+file(STRINGS ${_families_def} _rows REGEX "^TCPP_FAMILY\\([a-z0-9_]+\\)")
+foreach(_row IN LISTS _rows)
+  string(REGEX REPLACE "^TCPP_FAMILY\\(([a-z0-9_]+)\\).*" "\\1" _family "${_row}")
+  set(_unit ${PROJECT_BINARY_DIR}/families/${_family}.cpp)
+  file(CONFIGURE OUTPUT ${_unit} @ONLY CONTENT [[// Written by cmake/library.cmake from include/transformers/models/families.def.
+#include "transformers/models/@_family@.hpp"
+TCPP_DEFINE_FAMILY(@_family@)
+]])
+  list(APPEND _family_sources ${_unit})
+endforeach()
+
+# src/kernels is added by cmake/kernels.cmake: its files need per-ISA flags.
+_tcpp_sources(_library_sources tensor io nn heads models generation pipelines)
+list(APPEND _library_sources ${_family_sources})
+_tcpp_library(transformers transformers ${_library_sources})
+target_link_libraries(transformers PUBLIC transformers_tokenizers)
+
+# Where bundled models lie, as a ';'-separated list searched in order (after TCPP_MODELS_DIR and the program's own
+# ../share/transformers/models): this source tree's, then the installed ones.
+set(_models_dirs ${CMAKE_INSTALL_FULL_DATADIR}/transformers/models)
+if(TCPP_FIND_SOURCE_MODELS)
+  list(PREPEND _models_dirs ${PROJECT_SOURCE_DIR}/models)
+endif()
+string(REPLACE ";" "\\;" _models_dirs "${_models_dirs}")
+_tcpp_sources(_models_sources models)
+set_property(SOURCE ${_models_sources} APPEND PROPERTY COMPILE_DEFINITIONS "TCPP_BUNDLED_MODELS_DIRS=\"${_models_dirs}\"")
