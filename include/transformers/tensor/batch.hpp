@@ -1,0 +1,102 @@
+// What it is: Batch, the packed form in which sequences enter a model: no padding, one row a token.
+// Where it stands: tensor; made from what a tokenizer returns or from Hugging Face's padded tensors, taken by every
+// model. Usage: `Batch batch = make_batch(tokenizer({"a b", "c"}), model.batch_rules());` Source: none of Hugging
+// Face's classes; positions and pooled tokens follow the models' own rules (BatchRules).
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "transformers/base/export.hpp"
+#include "transformers/tensor/tensor.hpp"
+
+namespace transformers {
+
+// What of a padded batch a model's class needs before padding is removed. Given by the model (PretrainedModel).
+struct BatchRules {
+  // Which token of a row the head reads, by Hugging Face's rule; it stays in the batch even where it is masked.
+  enum class Pooled { none, first };
+  Pooled pooled = Pooled::none;
+};
+
+// Sequences one after another. Positions are assigned on the padded rows, exactly as Hugging Face does, then the tokens
+// whose attention_mask is 0 are dropped. A masked token that the head reads stays as a row that is computed but never
+// attended to: such rows stand behind the others of their sequence, so that the first key_lens[i] rows are its keys.
+struct Batch {
+  std::vector<int32_t> input_ids;       // [tokens]; empty when inputs_embeds is given
+  Tensor inputs_embeds;                 // [tokens, hidden_size] float32, or undefined
+  std::vector<int32_t> token_type_ids;  // [tokens]; empty: all 0
+  std::vector<int32_t> position_ids;    // [tokens]
+  std::vector<int32_t> columns;         // [tokens]: the index in the padded row, for putting outputs back
+  std::vector<int32_t> cu_seqlens{0};   // [batch + 1]: sequence i owns rows cu_seqlens[i] ... cu_seqlens[i + 1] - 1
+  std::vector<int32_t> key_lens;        // [batch]: rows of sequence i that are keys
+  std::vector<int32_t> pooled_rows;     // [batch] by BatchRules::pooled; -1 for a row without tokens; empty for none
+  int64_t padded_length = 0;            // seq of the padded form
+
+  int64_t batch_size() const noexcept { return static_cast<int64_t>(key_lens.size()); }
+  int64_t tokens() const noexcept { return cu_seqlens.back(); }
+};
+
+// One row of a batch in Hugging Face's padded form. Empty spans take Hugging Face's defaults: a mask of ones, token
+// types 0, positions 0, 1, 2 ...
+struct BatchRow {
+  std::span<const int64_t> input_ids = {};
+  const float* inputs_embeds = nullptr;  // [length, hidden_size], instead of input_ids
+  int64_t length = 0;                    // used with inputs_embeds
+  std::span<const int64_t> attention_mask = {};
+  std::span<const int64_t> token_type_ids = {};
+  std::span<const int64_t> position_ids = {};
+};
+
+// Adds rows one at a time. Error(limit) beyond 2^31 - 1 tokens, Error(invalid_argument) on lengths that differ within a
+// row, ids beyond 32 bits, or rows with and rows without an optional member.
+class TCPP_API BatchBuilder {
+ public:
+  explicit BatchBuilder(BatchRules rules, int64_t hidden_size = 0) : rules_(rules), hidden_size_(hidden_size) {}
+  void add(const BatchRow& row);
+  Batch finish();
+
+ private:
+  BatchRules rules_;
+  int64_t hidden_size_;
+  Batch batch_;
+  std::vector<float> embeds_;
+};
+
+// Hugging Face's forward arguments as tensors: input_ids, attention_mask, token_type_ids, position_ids int64 [batch,
+// seq] (position_ids also [1, seq]), inputs_embeds float32 [batch, seq, hidden_size]. Undefined ones are not given.
+struct ModelInputs {
+  Tensor input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds;
+};
+// Error(invalid_argument) naming the tensor whose shape or type is wrong.
+TCPP_API Batch make_batch(const ModelInputs& inputs, BatchRules rules);
+
+// What a tokenizer call returns: rows of any lengths under Hugging Face's names, attention_mask and token_type_ids
+// empty when not produced. Any type with these members will do, so that neither side includes the other.
+template <class T>
+concept BatchEncodingLike = requires(const T& e) {
+  { e.input_ids[0][0] } -> std::convertible_to<int64_t>;
+  { e.attention_mask[0][0] } -> std::convertible_to<int64_t>;
+  { e.token_type_ids[0][0] } -> std::convertible_to<int64_t>;
+};
+
+template <BatchEncodingLike T>
+Batch make_batch(const T& encoding, BatchRules rules) {
+  BatchBuilder builder(rules);
+  const auto row_of = [](const auto& rows, std::size_t i, std::vector<int64_t>& buffer) {
+    if (i >= rows.size()) return std::span<const int64_t>{};
+    buffer.assign(rows[i].begin(), rows[i].end());
+    return std::span<const int64_t>(buffer);
+  };
+  std::vector<int64_t> ids, mask, types;
+  for (std::size_t i = 0; i < encoding.input_ids.size(); ++i) {
+    builder.add({.input_ids = row_of(encoding.input_ids, i, ids),
+                 .attention_mask = row_of(encoding.attention_mask, i, mask),
+                 .token_type_ids = row_of(encoding.token_type_ids, i, types)});
+  }
+  return builder.finish();
+}
+
+}  // namespace transformers

@@ -1,0 +1,128 @@
+// Implements tensor/batch.hpp.
+#include "transformers/tensor/batch.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "transformers/base/error.hpp"
+
+namespace transformers {
+namespace {
+
+constexpr int64_t kMaxTokens = std::numeric_limits<int32_t>::max();
+
+int32_t narrow(int64_t value, const char* what) {
+  if (value < std::numeric_limits<int32_t>::min() || value > std::numeric_limits<int32_t>::max()) {
+    throw Error(ErrorCode::invalid_argument, "id " + std::to_string(value) + " does not fit 32 bits", what);
+  }
+  return static_cast<int32_t>(value);
+}
+
+void check_length(std::span<const int64_t> values, int64_t length, const char* what) {
+  if (!values.empty() && static_cast<int64_t>(values.size()) != length) {
+    throw Error(ErrorCode::invalid_argument,
+                "expected " + std::to_string(length) + " values as in input_ids, got " + std::to_string(values.size()),
+                what);
+  }
+}
+
+}  // namespace
+
+void BatchBuilder::add(const BatchRow& row) {
+  const bool embeds = row.inputs_embeds != nullptr;
+  const int64_t length = embeds ? row.length : static_cast<int64_t>(row.input_ids.size());
+  check_length(row.attention_mask, length, "attention_mask");
+  check_length(row.token_type_ids, length, "token_type_ids");
+  check_length(row.position_ids, length, "position_ids");
+  if (batch_.tokens() + length > kMaxTokens) {
+    throw Error(ErrorCode::limit, "a batch holds at most " + std::to_string(kMaxTokens) + " tokens");
+  }
+  const bool types = !row.token_type_ids.empty();
+  if (types) batch_.token_type_ids.resize(static_cast<std::size_t>(batch_.tokens()), 0);
+
+  const auto push = [&](int64_t column) {
+    const std::size_t c = static_cast<std::size_t>(column);
+    if (embeds) {
+      embeds_.insert(embeds_.end(), row.inputs_embeds + column * hidden_size_,
+                     row.inputs_embeds + (column + 1) * hidden_size_);
+    } else {
+      batch_.input_ids.push_back(narrow(row.input_ids[c], "input_ids"));
+    }
+    if (types) {
+      batch_.token_type_ids.push_back(narrow(row.token_type_ids[c], "token_type_ids"));
+    } else if (!batch_.token_type_ids.empty()) {
+      batch_.token_type_ids.push_back(0);
+    }
+    batch_.position_ids.push_back(row.position_ids.empty() ? static_cast<int32_t>(column)
+                                                           : narrow(row.position_ids[c], "position_ids"));
+    batch_.columns.push_back(static_cast<int32_t>(column));
+  };
+
+  const int32_t first_row = batch_.cu_seqlens.back();
+  for (int64_t column = 0; column < length; ++column) {
+    if (row.attention_mask.empty() || row.attention_mask[static_cast<std::size_t>(column)] != 0) push(column);
+  }
+  const int32_t key_end = static_cast<int32_t>(batch_.columns.size());
+  if (rules_.pooled == BatchRules::Pooled::first) {
+    const bool kept = key_end > first_row && batch_.columns[static_cast<std::size_t>(first_row)] == 0;
+    if (length > 0 && !kept) push(0);
+    batch_.pooled_rows.push_back(length == 0 ? -1 : kept ? first_row : key_end);
+  }
+  batch_.key_lens.push_back(key_end - first_row);
+  batch_.cu_seqlens.push_back(static_cast<int32_t>(batch_.columns.size()));
+  batch_.padded_length = std::max(batch_.padded_length, length);
+}
+
+Batch BatchBuilder::finish() {
+  if (hidden_size_ > 0) {
+    batch_.inputs_embeds = Tensor::from<float>(DType::f32, {batch_.tokens(), hidden_size_}, embeds_);
+  }
+  embeds_.clear();
+  Batch done = std::move(batch_);
+  batch_ = Batch{};
+  return done;
+}
+
+Batch make_batch(const ModelInputs& inputs, BatchRules rules) {
+  const bool embeds = inputs.inputs_embeds.defined();
+  if (embeds == inputs.input_ids.defined()) {
+    throw Error(ErrorCode::invalid_argument, "give exactly one of input_ids and inputs_embeds");
+  }
+  const Tensor& main = embeds ? inputs.inputs_embeds : inputs.input_ids;
+  const char* main_name = embeds ? "inputs_embeds" : "input_ids";
+  if (main.rank() != (embeds ? 3u : 2u) || main.dtype() != (embeds ? DType::f32 : DType::i64)) {
+    throw Error(ErrorCode::invalid_argument,
+                std::string("expected ") + (embeds ? "float32 [batch, seq, hidden_size]" : "int64 [batch, seq]") +
+                    ", got " + std::string(safetensors_name(main.dtype())) + " " + to_string(main.shape()),
+                main_name);
+  }
+  const int64_t batch = main.dim(0), seq = main.dim(1);
+  const auto row = [&](const Tensor& t, int64_t i, const char* name) -> std::span<const int64_t> {
+    if (!t.defined()) return {};
+    const bool broadcast = t.rank() == 2 && t.dim(0) == 1;
+    if (t.dtype() != DType::i64 || t.rank() != 2 || (t.dim(0) != batch && !broadcast) || t.dim(1) != seq) {
+      throw Error(ErrorCode::invalid_argument,
+                  "expected int64 " + to_string(Shape{batch, seq}) + ", got " +
+                      std::string(safetensors_name(t.dtype())) + " " + to_string(t.shape()),
+                  name);
+    }
+    return t.span<int64_t>().subspan(static_cast<std::size_t>((broadcast ? 0 : i) * seq),
+                                     static_cast<std::size_t>(seq));
+  };
+  const int64_t hidden_size = embeds ? main.dim(2) : 0;
+  BatchBuilder builder(rules, hidden_size);
+  for (int64_t i = 0; i < batch; ++i) {
+    builder.add({.input_ids = embeds ? std::span<const int64_t>{} : row(inputs.input_ids, i, "input_ids"),
+                 .inputs_embeds = embeds ? main.data<float>() + i * seq * hidden_size : nullptr,
+                 .length = seq,
+                 .attention_mask = row(inputs.attention_mask, i, "attention_mask"),
+                 .token_type_ids = row(inputs.token_type_ids, i, "token_type_ids"),
+                 .position_ids = row(inputs.position_ids, i, "position_ids")});
+  }
+  Batch out = builder.finish();
+  out.padded_length = seq;
+  return out;
+}
+
+}  // namespace transformers
