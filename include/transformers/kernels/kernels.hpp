@@ -1,0 +1,118 @@
+// What it is: the compute kernels, chosen at run time for the processor: packed-weight GEMM, attention, norms,
+// activations. Where it stands: kernels; nn/ calls the functions here, which split the work over threads and call the
+// table of the
+//   active ISA (src/kernels/). No intrinsics here.
+// Usage: `gemm({.a = x, .lda = k, .m = rows, .b = weight, .bias = bias, .c = y, .ldc = n});`
+// Numerics: for one ISA and weight dtype, each output is one FMA chain over k = 0 ... K-1 in float32, whatever m, the
+//   number of threads or the other rows are: the bits of a row do not depend on its batch mates.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "transformers/base/export.hpp"
+#include "transformers/tensor/dtype.hpp"
+
+namespace transformers {
+
+// Hugging Face's hidden_act names: "gelu" is x * Phi(x) by erf; "gelu_new" and "gelu_pytorch_tanh" are the tanh form.
+enum class Activation : uint8_t { none, relu, gelu, gelu_new, silu, tanh, sigmoid };
+
+// ---- the active ISA -------------------------------------------------------------------------------------------------
+
+// Names of the kernel tables this processor can run, best last: "portable", "avx2", "avx512" ...
+TCPP_API std::vector<std::string_view> supported_isas();
+// The active one: the best supported, unless TCPP_ISA in the environment or set_isa() says otherwise.
+TCPP_API std::string_view isa();
+// Error(unsupported) when this processor cannot run it. Weights packed before keep the layout of the ISA they were
+// packed for, so set it before loading a model; not while work is running.
+TCPP_API void set_isa(std::string_view name);
+
+// ---- weights --------------------------------------------------------------------------------------------------------
+
+// A weight [n, k] in the panel layout of the active ISA, at its stored width (f32, f16 or bf16; 16-bit types widen
+// exactly inside the GEMM). Borrows its bytes.
+struct PackedMatrix {
+  const void* data = nullptr;
+  DType dtype = DType::f32;
+  int64_t n = 0;  // out_features
+  int64_t k = 0;  // in_features
+};
+
+// Bytes that pack_rows fills for a weight [n, k], a multiple of 64.
+TCPP_API std::size_t packed_bytes(DType dtype, int64_t n, int64_t k);
+// The number of output rows in one panel: pack_rows takes row ranges that start on a multiple of it.
+TCPP_API int64_t panel_rows(DType dtype);
+// Packs rows [row_begin, row_begin + rows) of a weight [n, k] into `packed` (packed_bytes(dtype, n, k) long).
+// `source` points at row `row_begin`, row-major, `source_stride` elements between rows (in_features when dense), of
+// type `dtype`, aligned or not. `rows` is a multiple of panel_rows() unless the range ends at n. Different ranges may
+// be packed concurrently.
+TCPP_API void pack_rows(DType dtype, const void* source, int64_t source_stride, int64_t row_begin, int64_t rows,
+                        int64_t n, int64_t k, void* packed);
+
+// ---- operations (each splits its work over the thread pool)
+// ----------------------------------------------------------
+
+// c = activation(a * b^T + bias) + residual
+struct GemmArgs {
+  const float* a = nullptr;  // [m, k], `lda` floats between rows
+  int64_t lda = 0;
+  int64_t m = 0;                // rows (tokens); 0 is allowed
+  PackedMatrix b;               // [n, k]
+  const float* bias = nullptr;  // [n] or none
+  Activation activation = Activation::none;
+  const float* residual = nullptr;  // [m, n], `ldr` floats between rows, or none; may be c itself
+  int64_t ldr = 0;
+  float* c = nullptr;  // [m, n], `ldc` floats between rows; must not overlap a
+  int64_t ldc = 0;
+};
+TCPP_API void gemm(const GemmArgs& args);
+
+// Attention of each query over the keys of its own sequence: softmax(q k^T * scale) v, keys taken in tiles of fixed
+// size counted from the sequence's first key, softmax in float32 by running maximum. No [seq, seq] buffer. A sequence
+// owns rows [cu_seqlens[i], cu_seqlens[i + 1]) of query, key, value and out; only its first key_lens[i] rows are keys
+// (the others are queries alone). A query with no key gives zeros.
+struct AttentionArgs {
+  const float* query = nullptr;  // [tokens, num_attention_heads, head_dim], row stride below
+  const float* key = nullptr;    // [tokens, num_key_value_heads, head_dim]
+  const float* value = nullptr;  // [tokens, num_key_value_heads, head_dim]
+  int64_t query_stride = 0;      // floats between rows of query; key and value alike
+  int64_t key_stride = 0;
+  int64_t value_stride = 0;
+  int64_t num_attention_heads = 0;
+  int64_t num_key_value_heads = 0;  // divides num_attention_heads
+  int64_t head_dim = 0;
+  float scale = 1.0f;
+  std::span<const int32_t> cu_seqlens;  // [batch + 1]
+  std::span<const int32_t> key_lens;    // [batch]
+  float* out = nullptr;                 // [tokens, num_attention_heads, head_dim]
+  int64_t out_stride = 0;
+};
+TCPP_API void attention(const AttentionArgs& args);
+
+// out[r] = (x[r] - mean) / sqrt(variance + eps) * weight + bias for each row r of x [rows, n] (dense). out may be x.
+TCPP_API void layer_norm(const float* x, int64_t rows, int64_t n, const float* weight, const float* bias, float eps,
+                         float* out);
+
+// x[i] = activation(x[i]) for count elements.
+TCPP_API void activate(Activation activation, float* x, int64_t count);
+
+// Rows ids[t] of a row-major table [*, n] (f32, f16 or bf16; aligned or not) as float32 into out[t * n]; `accumulate`
+// adds to what is there instead. Ids must be in range: the caller has checked them.
+TCPP_API void gather_rows(DType dtype, const void* table, int64_t n, std::span<const int32_t> ids, bool accumulate,
+                          float* out);
+
+// count elements of f32, f16 or bf16 (aligned or not) to float32.
+TCPP_API void widen(DType dtype, const void* source, int64_t count, float* out);
+
+// x[i] becomes exp(x[i] - max) / sum over each row of x [rows, n].
+TCPP_API void softmax(float* x, int64_t rows, int64_t n);
+
+// What the processor can do at most with the active ISA's multiply-adds from registers, in GFLOP/s on num_threads()
+// threads, measured for about `seconds`. For benchmarks: the denominator of "share of peak".
+TCPP_API double measure_peak_gflops(double seconds = 0.2);
+
+}  // namespace transformers

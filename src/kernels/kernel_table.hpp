@@ -1,0 +1,80 @@
+// What it is: the operations that exist once per instruction set, as a table of function pointers.
+// Where it stands: src/kernels, between the drivers (gemm.cpp, attention.cpp, rowwise.cpp: arguments, threads, scratch)
+//   and the code per ISA (*.inl over vec_<isa>.hpp). Plain data only: translation units with ISA flags include it.
+// Usage: `kernels().layer_norm(x, rows, n, weight, bias, eps, out);`
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace transformers {
+
+// Kinds of stored weight and of activation, as plain numbers: DType and Activation live in headers that ISA code may not
+// include. gemm.cpp asserts that they agree.
+enum : int { kWeightF32 = 0, kWeightF16 = 1, kWeightBf16 = 2, kWeightKinds = 3 };
+enum : int { kActNone, kActRelu, kActGelu, kActGeluNew, kActSilu, kActTanh, kActSigmoid, kActivations };
+
+// Some rows times some panels of a packed weight, all of k. Pointers to rows are to row 0 of the block.
+struct GemmBlock {
+  const float* a;  // [rows, k], or what gemm_copy made of it when gemm_copy_floats() is not 0
+  int64_t lda;
+  int64_t rows;
+  const void* b;  // the first panel of the block
+  int weight;
+  int64_t panels;
+  int64_t columns;  // of C in this block: panels * nr, less in the last panel
+  int64_t k;
+  const float* bias;   // [columns] or null
+  const float* resid;  // [rows, columns] or null
+  int64_t ldr;
+  float* c;  // [rows, columns]
+  int64_t ldc;
+  int activation;
+  float* scratch;  // gemm_scratch() floats
+};
+
+// One sequence, one key/value head, a run of its queries, all query heads that share that key/value head.
+struct AttentionBlock {
+  const float* query;  // first query row of the run, first query head of the group
+  int64_t query_stride;
+  int64_t queries;
+  int64_t group;     // query heads per key/value head, head_dim floats apart in query and out
+  const float* key;  // row 0 of the sequence, this key/value head
+  int64_t key_stride;
+  const float* value;
+  int64_t value_stride;
+  int64_t keys;  // 0 gives zeros
+  int64_t head_dim;
+  float scale;
+  float* out;
+  int64_t out_stride;
+  float* scratch;  // attention_scratch() floats
+};
+
+struct KernelTable {
+  const char* name;
+
+  int64_t mr, nr;  // the micro-kernel's tile of C; nr is the number of weight rows in a panel
+  int64_t (*gemm_scratch)(int64_t rows, int64_t panels, int64_t k, int weight) noexcept;
+  int64_t (*gemm_copy_floats)(int64_t rows, int64_t k) noexcept;
+  void (*gemm_copy)(const float* a, int64_t lda, int64_t rows, int64_t k, float* to) noexcept;
+  void (*gemm_block)(const GemmBlock& block) noexcept;
+
+  int64_t (*attention_scratch)(int64_t queries, int64_t group, int64_t keys, int64_t head_dim) noexcept;
+  void (*attention_block)(const AttentionBlock& block) noexcept;
+
+  void (*layer_norm)(const float* x, int64_t rows, int64_t n, const float* weight, const float* bias, float eps,
+                     float* out) noexcept;
+  void (*softmax)(float* x, int64_t rows, int64_t n) noexcept;
+  void (*activate)(int activation, float* x, int64_t count) noexcept;
+  void (*widen)(int weight, const void* source, int64_t count, bool accumulate, float* out) noexcept;
+
+  // `steps` rounds of multiply-adds from registers; returns the floating-point operations done and leaves a value that
+  // depends on all of them in *sink.
+  int64_t (*peak)(int64_t steps, float* sink) noexcept;
+};
+
+// The table of the active ISA. Error(unsupported) when TCPP_ISA names one that this processor cannot run.
+const KernelTable& kernels();
+
+}  // namespace transformers

@@ -1,0 +1,81 @@
+// Implements layer_norm, softmax, activate, gather_rows and widen of kernels/kernels.hpp: checks and threads.
+// The arithmetic is in rowwise.inl, once per ISA.
+#include <algorithm>
+#include <string>
+
+#include "kernels/kernel_table.hpp"
+#include "transformers/base/error.hpp"
+#include "transformers/base/parallel.hpp"
+#include "transformers/kernels/kernels.hpp"
+
+namespace transformers {
+namespace {
+
+// Below this many elements a thread more costs more than it saves.
+constexpr int64_t kElementsPerTask = 16384;
+
+// f(begin, end) over [0, rows) in runs of about kElementsPerTask elements.
+template <class F>
+void for_row_runs(int64_t rows, int64_t row_elements, F f) {
+  const int64_t run = std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(1, row_elements));
+  const int64_t runs = (rows + run - 1) / run;
+  if (runs <= 1) {
+    if (rows > 0) f(int64_t{0}, rows);
+    return;
+  }
+  parallel_for(runs, [&](int64_t i) { f(i * run, std::min(rows, (i + 1) * run)); });
+}
+
+int weight_kind(DType dtype) {
+  if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16) {
+    throw Error(ErrorCode::unsupported, "values of dtype " + std::string(to_string(dtype)) + " (f32, f16 or bf16)");
+  }
+  return static_cast<int>(dtype);
+}
+
+}  // namespace
+
+void layer_norm(const float* x, int64_t rows, int64_t n, const float* weight, const float* bias, float eps,
+                float* out) {
+  const KernelTable& table = kernels();
+  for_row_runs(rows, n, [&](int64_t begin, int64_t end) {
+    table.layer_norm(x + begin * n, end - begin, n, weight, bias, eps, out + begin * n);
+  });
+}
+
+void softmax(float* x, int64_t rows, int64_t n) {
+  const KernelTable& table = kernels();
+  for_row_runs(rows, n, [&](int64_t begin, int64_t end) { table.softmax(x + begin * n, end - begin, n); });
+}
+
+void activate(Activation activation, float* x, int64_t count) {
+  const KernelTable& table = kernels();
+  for_row_runs(count, 1, [&](int64_t begin, int64_t end) {
+    table.activate(static_cast<int>(activation), x + begin, end - begin);
+  });
+}
+
+void gather_rows(DType dtype, const void* table_rows, int64_t n, std::span<const int32_t> ids, bool accumulate,
+                 float* out) {
+  const KernelTable& table = kernels();
+  const int kind = weight_kind(dtype);
+  const int64_t row_bytes = n * static_cast<int64_t>(dtype_size(dtype));
+  const char* from = static_cast<const char*>(table_rows);
+  for_row_runs(static_cast<int64_t>(ids.size()), n, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      table.widen(kind, from + ids[static_cast<std::size_t>(t)] * row_bytes, n, accumulate, out + t * n);
+    }
+  });
+}
+
+void widen(DType dtype, const void* source, int64_t count, float* out) {
+  const KernelTable& table = kernels();
+  const int kind = weight_kind(dtype);
+  const int64_t size = static_cast<int64_t>(dtype_size(dtype));
+  const char* from = static_cast<const char*>(source);
+  for_row_runs(count, 1, [&](int64_t begin, int64_t end) {
+    table.widen(kind, from + begin * size, end - begin, false, out + begin);
+  });
+}
+
+}  // namespace transformers

@@ -1,0 +1,136 @@
+// What it is: the vector primitives for AVX-512 (F, BW, DQ, VL): 16 floats, masked tails.
+// Where it stands: src/kernels; the *.inl algorithms are written over `V`. Included only by generated translation units.
+// Usage: `V::store(y, V::fma(V::load(x), V::set1(2.0f), V::load(y)));`
+#pragma once
+
+// GCC 12 takes the undefined pass-through operands of its own intrinsics for mistakes (its bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
+
+#include <cstddef>
+#include <cstdint>
+
+#define TCPP_INLINE inline __attribute__((always_inline))
+
+namespace transformers {
+namespace TCPP_KERNELS {
+namespace {
+
+struct V {
+  using Reg = __m512;
+  static constexpr int kWidth = 16;
+  // The micro-kernel's tile: 14 rows x 2 vectors, 28 of the 32 registers; the rest hold the panel's row and a broadcast.
+  static constexpr int kTileRows = 14;
+  static constexpr int kTileVectors = 2;
+
+  static TCPP_INLINE Reg zero() { return _mm512_setzero_ps(); }
+  static TCPP_INLINE Reg set1(float x) { return _mm512_set1_ps(x); }
+  static TCPP_INLINE Reg load(const float* p) { return _mm512_loadu_ps(p); }
+  static TCPP_INLINE void store(float* p, Reg x) { _mm512_storeu_ps(p, x); }
+  // The first n lanes, 0 <= n <= kWidth; the others read as zero and are not written.
+  static TCPP_INLINE Reg load_partial(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
+  static TCPP_INLINE void store_partial(float* p, int64_t n, Reg x) { _mm512_mask_storeu_ps(p, mask(n), x); }
+  static TCPP_INLINE Reg load_f16(const void* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  }
+  static TCPP_INLINE Reg load_bf16(const void* p) {
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+  }
+
+  static TCPP_INLINE Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
+  // *p * b + c for one float p, broadcast by the instruction itself: one operation to decode and issue instead of two. That
+  // is worth 20% when another thread shares the core. Compilers split it when p is used more than once.
+  static TCPP_INLINE Reg fma_broadcast(const float* p, Reg b, Reg c) {
+#if defined(__GNUC__)
+    __asm__("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(c) : "m"(*p), "v"(b));
+    return c;
+#else
+    return _mm512_fmadd_ps(_mm512_set1_ps(*p), b, c);
+#endif
+  }
+  static TCPP_INLINE Reg fnma(Reg a, Reg b, Reg c) { return _mm512_fnmadd_ps(a, b, c); }
+  static TCPP_INLINE Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
+  static TCPP_INLINE Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
+  static TCPP_INLINE Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
+  static TCPP_INLINE Reg div(Reg a, Reg b) { return _mm512_div_ps(a, b); }
+  static TCPP_INLINE Reg sqrt(Reg a) { return _mm512_sqrt_ps(a); }
+  // Where either is NaN, b.
+  static TCPP_INLINE Reg min(Reg a, Reg b) { return _mm512_min_ps(a, b); }
+  static TCPP_INLINE Reg max(Reg a, Reg b) { return _mm512_max_ps(a, b); }
+  static TCPP_INLINE Reg abs(Reg a) { return _mm512_abs_ps(a); }
+  static TCPP_INLINE Reg copysign(Reg magnitude, Reg sign) {
+    const Reg bit = _mm512_set1_ps(-0.0f);
+    return _mm512_or_ps(_mm512_andnot_ps(bit, magnitude), _mm512_and_ps(bit, sign));
+  }
+  // a < b ? x : y
+  static TCPP_INLINE Reg select_less(Reg a, Reg b, Reg x, Reg y) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+  }
+  static TCPP_INLINE Reg round(Reg a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  // a * 2^n for an integral n in [-126, 127].
+  static TCPP_INLINE Reg scale_by_power(Reg a, Reg n) { return _mm512_scalef_ps(a, n); }
+  // The first n lanes of a, the others of b.
+  static TCPP_INLINE Reg keep(Reg a, int64_t n, Reg b) { return _mm512_mask_blend_ps(mask(n), b, a); }
+  static TCPP_INLINE float first(Reg a) { return _mm512_cvtss_f32(a); }
+  static TCPP_INLINE float sum(Reg a) { return _mm512_reduce_add_ps(a); }
+  static TCPP_INLINE float largest(Reg a) { return _mm512_reduce_max_ps(a); }
+
+  // The first `quads` groups of four lanes, `stride` floats apart.
+  static TCPP_INLINE void store_quads(float* to, int64_t stride, int64_t quads, Reg x) {
+    _mm_storeu_ps(to, _mm512_castps512_ps128(x));
+    if (quads > 1) _mm_storeu_ps(to + stride, _mm512_extractf32x4_ps(x, 1));
+    if (quads > 2) _mm_storeu_ps(to + 2 * stride, _mm512_extractf32x4_ps(x, 2));
+    if (quads > 3) _mm_storeu_ps(to + 3 * stride, _mm512_extractf32x4_ps(x, 3));
+  }
+  // kWidth columns of `rows` <= kWidth rows of `from` become kWidth rows of kWidth columns of `to`, zeros for the rows
+  // that are missing.
+  static TCPP_INLINE void transpose(const float* from, int64_t from_stride, int64_t rows, float* to, int64_t to_stride) {
+    Reg x[16], y[16];
+    for (int i = 0; i < 16; ++i) x[i] = i < rows ? load(from + i * from_stride) : zero();
+    for (int i = 0; i < 16; i += 2) {
+      y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
+      y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
+    }
+    // x[4g + c]: column c of every 128-bit lane, rows 4g ... 4g + 3
+    for (int i = 0; i < 16; i += 4) {
+      x[i] = _mm512_shuffle_ps(y[i], y[i + 2], 0x44);
+      x[i + 1] = _mm512_shuffle_ps(y[i], y[i + 2], 0xee);
+      x[i + 2] = _mm512_shuffle_ps(y[i + 1], y[i + 3], 0x44);
+      x[i + 3] = _mm512_shuffle_ps(y[i + 1], y[i + 3], 0xee);
+    }
+    for (int c = 0; c < 4; ++c) {
+      y[c] = _mm512_shuffle_f32x4(x[c], x[c + 4], 0x88);
+      y[c + 4] = _mm512_shuffle_f32x4(x[c], x[c + 4], 0xdd);
+      y[c + 8] = _mm512_shuffle_f32x4(x[c + 8], x[c + 12], 0x88);
+      y[c + 12] = _mm512_shuffle_f32x4(x[c + 8], x[c + 12], 0xdd);
+    }
+    for (int c = 0; c < 4; ++c) {
+      store(to + c * to_stride, _mm512_shuffle_f32x4(y[c], y[c + 8], 0x88));
+      store(to + (c + 8) * to_stride, _mm512_shuffle_f32x4(y[c], y[c + 8], 0xdd));
+      store(to + (c + 4) * to_stride, _mm512_shuffle_f32x4(y[c + 4], y[c + 12], 0x88));
+      store(to + (c + 12) * to_stride, _mm512_shuffle_f32x4(y[c + 4], y[c + 12], 0xdd));
+    }
+  }
+
+  // Into the second-level cache.
+  static TCPP_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+  // Into the first-level cache, to be written.
+  static TCPP_INLINE void prefetch_write(const void* p) { __builtin_prefetch(p, 1, 3); }
+
+ private:
+  static TCPP_INLINE __mmask16 mask(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
+};
+
+}  // namespace
+}  // namespace TCPP_KERNELS
+}  // namespace transformers

@@ -1,0 +1,92 @@
+// What it is: a list of tasks drawn by all threads, each beginning with a stretch of its own, and scratch memory per thread.
+// Where it stands: src/kernels; the drivers (gemm.cpp, attention.cpp, rowwise.cpp) are built on it.
+// Usage: `for_each_task(tasks, [&](auto& next) { for (int64_t i; (i = next()) >= 0;) work(i); });`
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "transformers/base/parallel.hpp"
+#include "transformers/base/platform.hpp"
+
+namespace transformers {
+
+// Each thread takes the tasks of its own stretch from the front, so that neighbouring tasks find their data in its cache
+// and weights stream in order; a thread that has finished takes from the back of the others' stretches.
+class TaskList {
+ public:
+  TaskList(int64_t count, int stretches) : stretches_(stretches) {
+    for (int i = 0; i < stretches; ++i) {
+      state_[i].range.store(pack(count * i / stretches, count * (i + 1) / stretches), std::memory_order_relaxed);
+    }
+  }
+
+  // The next task for a thread that began with stretch `own`, or -1.
+  int64_t next(int own) noexcept {
+    for (int i = 0; i < stretches_; ++i) {
+      std::atomic<uint64_t>& range = state_[(own + i) % stretches_].range;
+      uint64_t seen = range.load(std::memory_order_relaxed);
+      for (;;) {
+        const uint64_t begin = seen >> 32, end = seen & 0xffffffffu;
+        if (begin >= end) break;
+        const bool front = i == 0;
+        const uint64_t rest = front ? ((begin + 1) << 32) | end : (begin << 32) | (end - 1);
+        if (range.compare_exchange_weak(seen, rest, std::memory_order_relaxed)) {
+          return static_cast<int64_t>(front ? begin : end - 1);
+        }
+      }
+    }
+    return -1;
+  }
+
+  static constexpr int kMaxStretches = 64;
+  static constexpr int64_t kMaxTasks = 0x7fffffff;
+
+ private:
+  static uint64_t pack(int64_t begin, int64_t end) {
+    return (static_cast<uint64_t>(begin) << 32) | static_cast<uint64_t>(end);
+  }
+
+  struct alignas(64) State {
+    std::atomic<uint64_t> range{0};
+  };
+  State state_[kMaxStretches];
+  int stretches_;
+};
+
+// Runs `body(next)` on every thread that takes part; `next()` hands out 0 ... count - 1, each once, then -1.
+template <class Body>
+void for_each_task(int64_t count, Body body) {
+  if (count <= 0) return;
+  int threads = num_threads();
+  if (threads > TaskList::kMaxStretches) threads = TaskList::kMaxStretches;
+  if (threads > count) threads = static_cast<int>(count);
+  if (threads <= 1) {
+    int64_t task = 0;
+    auto next = [&]() -> int64_t { return task < count ? task++ : -1; };
+    body(next);
+    return;
+  }
+  TaskList tasks(count, threads);
+  parallel_for(threads, [&](int64_t own) {
+    auto next = [&]() -> int64_t { return tasks.next(static_cast<int>(own)); };
+    body(next);
+  });
+}
+
+// At least `floats` floats, 64-byte aligned, of the calling thread: valid until it asks again. Kept for the next time.
+inline float* thread_scratch(int64_t floats) {
+  thread_local std::shared_ptr<std::byte> memory;
+  thread_local int64_t size = 0;
+  if (floats > size) {
+    memory.reset();
+    size = 0;
+    memory = allocate_bytes(static_cast<std::size_t>(floats) * sizeof(float));
+    size = floats;
+  }
+  return reinterpret_cast<float*>(memory.get());
+}
+
+}  // namespace transformers
