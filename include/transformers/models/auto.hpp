@@ -1,0 +1,37 @@
+// What it is: the Auto classes: a model of the head you ask for, whatever the family.
+// Where it stands: models; the entry for users who want logits rather than a pipeline.
+// Usage: `auto model = AutoModelForSequenceClassification::from_pretrained("models/sentiment-en");`
+// Source: transformers/models/auto/modeling_auto.py (5.23).
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "transformers/base/export.hpp"
+#include "transformers/models/pretrained_model.hpp"
+
+namespace transformers {
+
+// Loads the family's class with the head `head`, whatever architectures[0] says; Error(not_found) when the directory
+// has no weights for that head, Error(unsupported) when the family has no such class.
+TCPP_API std::unique_ptr<PretrainedModel> load_model(std::shared_ptr<const ModelFiles> files, Head head,
+                                                     const LoadOptions& options = {});
+
+TCPP_API std::unique_ptr<PretrainedModel> load_model(const std::filesystem::path& directory, Head head,
+                                                     const LoadOptions& options = {});
+
+template <Head kHead>
+struct AutoModelWithHead {
+  static std::unique_ptr<PretrainedModel> from_pretrained(const std::filesystem::path& directory,
+                                                          const LoadOptions& options = {}) {
+    return load_model(directory, kHead, options);
+  }
+};
+
+using AutoModel = AutoModelWithHead<Head::base>;
+using AutoModelForSequenceClassification = AutoModelWithHead<Head::sequence_classification>;
+using AutoModelForTokenClassification = AutoModelWithHead<Head::token_classification>;
+using AutoModelForQuestionAnswering = AutoModelWithHead<Head::question_answering>;
+using AutoModelForMaskedLM = AutoModelWithHead<Head::masked_lm>;
+
+}  // namespace transformers

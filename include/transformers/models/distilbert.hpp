@@ -1,0 +1,182 @@
+// DistilBERT: BERT with half the layers, without token types and pooler.
+// Paper: arXiv 1910.01108.  Reference: transformers/models/distilbert/modeling_distilbert.py (5.23).
+// Where it stands: models; one line in families.def registers it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "transformers/models/encoder_heads.hpp"
+#include "transformers/models/family.hpp"
+#include "transformers/nn/activation.hpp"
+#include "transformers/nn/attention.hpp"
+#include "transformers/nn/embedding.hpp"
+#include "transformers/nn/linear.hpp"
+#include "transformers/nn/norm.hpp"
+
+namespace transformers::distilbert {
+
+// Hugging Face's layer norms are fixed at this epsilon; the config has no field for it.
+inline constexpr float kLayerNormEps = 1e-12f;
+
+struct DistilBertConfig : PretrainedConfig {
+  int64_t vocab_size = 30522, hidden_size = 768, num_hidden_layers = 6, num_attention_heads = 12;
+  int64_t intermediate_size = 3072, max_position_embeddings = 512;
+  std::string activation = "gelu";
+
+  void fields(FieldVisitor& f) {
+    PretrainedConfig::fields(f);
+    f("vocab_size", vocab_size);
+    f("dim", hidden_size);
+    f("n_layers", num_hidden_layers);
+    f("n_heads", num_attention_heads);
+    f("hidden_dim", intermediate_size);
+    f("activation", activation);
+    f("max_position_embeddings", max_position_embeddings);
+  }
+
+  void finish() {
+    PretrainedConfig::finish();
+    check_range("vocab_size", vocab_size, 1, kMaxDimension);
+    check_range("dim", hidden_size, 1, kMaxDimension);
+    check_range("n_layers", num_hidden_layers, 0, kMaxLayers);
+    check_range("n_heads", num_attention_heads, 1, hidden_size);
+    check_range("hidden_dim", intermediate_size, 1, kMaxDimension);
+    check_range("max_position_embeddings", max_position_embeddings, 1, kMaxDimension);
+    check_divides("n_heads", num_attention_heads, "dim", hidden_size);
+  }
+};
+
+struct Embeddings {
+  Embedding word_embeddings, position_embeddings;
+  LayerNorm layer_norm;
+
+  explicit Embeddings(const DistilBertConfig& c)
+      : word_embeddings(c.vocab_size, c.hidden_size),
+        position_embeddings(c.max_position_embeddings, c.hidden_size),
+        layer_norm(c.hidden_size, kLayerNormEps) {}
+
+  void weights(WeightVisitor& w) {
+    w("word_embeddings", word_embeddings);
+    w("position_embeddings", position_embeddings);
+    w("LayerNorm", layer_norm);
+  }
+
+  // hidden [tokens, hidden_size]. Token types, which a BERT tokenizer may have made, are not looked at.
+  void forward(const Batch& batch, float* hidden) const {
+    embed_tokens(batch, word_embeddings, hidden);
+    position_embeddings.forward(batch.position_ids, hidden, "position_ids", /*accumulate=*/true);
+    layer_norm.forward(hidden, batch.tokens(), hidden);
+  }
+};
+
+// Scratch of one block, shared by all: qkv [tokens, 3 * dim], context and attended [tokens, dim], ffn [tokens,
+// hidden_dim].
+struct Scratch {
+  float *qkv, *context, *attended, *ffn;
+};
+
+struct TransformerBlock {
+  EncoderSelfAttention attention;
+  Linear out_lin, lin1, lin2;
+  LayerNorm sa_layer_norm, output_layer_norm;
+  Activation activation;
+
+  explicit TransformerBlock(const DistilBertConfig& c)
+      : attention(c.hidden_size, c.num_attention_heads),
+        out_lin(c.hidden_size, c.hidden_size),
+        lin1(c.hidden_size, c.intermediate_size),
+        lin2(c.intermediate_size, c.hidden_size),
+        sa_layer_norm(c.hidden_size, kLayerNormEps),
+        output_layer_norm(c.hidden_size, kLayerNormEps),
+        activation(activation_from_name(c.activation, "activation in " + c.where)) {}
+
+  void weights(WeightVisitor& w) {
+    attention.weights(w, "attention.q_lin", "attention.k_lin", "attention.v_lin");
+    w("attention.out_lin", out_lin);
+    w("sa_layer_norm", sa_layer_norm);
+    w("ffn.lin1", lin1);
+    w("ffn.lin2", lin2);
+    w("output_layer_norm", output_layer_norm);
+  }
+
+  // hidden [tokens, dim], in place.
+  void forward(float* hidden, const Batch& batch, const Scratch& s) const {
+    const int64_t tokens = batch.tokens();
+    attention.forward(hidden, batch, s.qkv, s.context);
+    out_lin.forward(s.context, tokens, s.attended, {.residual = hidden});
+    sa_layer_norm.forward(s.attended, tokens, s.attended);
+    lin1.forward(s.attended, tokens, s.ffn, {.activation = activation});
+    lin2.forward(s.ffn, tokens, hidden, {.residual = s.attended});
+    output_layer_norm.forward(hidden, tokens, hidden);
+  }
+};
+
+class DistilBert {
+ public:
+  using Config = DistilBertConfig;
+  static constexpr std::string_view base_model_prefix = "distilbert";
+  static constexpr std::string_view embedding_name = "embeddings.word_embeddings.weight";
+
+  explicit DistilBert(const DistilBertConfig& c)
+      : embeddings_(c),
+        layers_(static_cast<std::size_t>(c.num_hidden_layers), TransformerBlock(c)),
+        dim_(c.hidden_size),
+        hidden_dim_(c.intermediate_size),
+        activation_(activation_from_name(c.activation, "activation in " + c.where)) {}
+
+  void weights(WeightVisitor& w) {
+    w("embeddings", embeddings_);
+    w("transformer.layer", layers_);
+  }
+
+  // [tokens, dim]
+  const float* forward(const Batch& batch, Workspace& ws, std::vector<OutputTensor>* hidden_states) const {
+    const int64_t tokens = batch.tokens();
+    float* hidden = ws.floats(tokens * dim_);
+    const Scratch scratch{ws.floats(tokens * 3 * dim_), ws.floats(tokens * dim_), ws.floats(tokens * dim_),
+                          ws.floats(tokens * hidden_dim_)};
+    embeddings_.forward(batch, hidden);
+    record_hidden_state(hidden_states, hidden, tokens, dim_, ws);
+    for (const TransformerBlock& layer : layers_) {
+      layer.forward(hidden, batch, scratch);
+      record_hidden_state(hidden_states, hidden, tokens, dim_, ws);
+    }
+    return hidden;
+  }
+
+  Activation activation() const noexcept { return activation_; }
+
+ private:
+  Embeddings embeddings_;
+  std::vector<TransformerBlock> layers_;
+  int64_t dim_, hidden_dim_;
+  Activation activation_;
+};
+
+struct PreClassifier {
+  static constexpr std::string_view name = "pre_classifier";
+  static constexpr Activation activation = Activation::relu;
+};
+
+struct MaskedLMNames {
+  static constexpr std::string_view dense = "vocab_transform";
+  static constexpr std::string_view norm = "vocab_layer_norm";
+  static constexpr std::string_view decoder = "vocab_projector";
+  static constexpr std::string_view bias = "vocab_projector.bias";
+  static float norm_eps(const DistilBertConfig&) { return kLayerNormEps; }
+};
+
+inline constexpr Architecture kArchitectures[] = {
+    architecture<BaseModel<DistilBert>>("DistilBertModel", Head::base),
+    architecture<SequenceClassifier<DistilBert, PreClassifier>>("DistilBertForSequenceClassification",
+                                                                Head::sequence_classification),
+    architecture<TokenClassifier<DistilBert>>("DistilBertForTokenClassification", Head::token_classification),
+    architecture<QuestionAnsweringModel<DistilBert>>("DistilBertForQuestionAnswering", Head::question_answering),
+    architecture<MaskedLanguageModel<DistilBert, MaskedLMNames>>("DistilBertForMaskedLM", Head::masked_lm),
+};
+inline constexpr Family kFamily{"distilbert", kArchitectures};
+
+}  // namespace transformers::distilbert

@@ -1,0 +1,94 @@
+// What it is: PretrainedModel, any model behind one interface, and how one is loaded from a directory.
+// Where it stands: models; families implement it (bert.hpp ...), pipelines and `tcpp` use it.
+// Usage: `auto model = PretrainedModel::from_pretrained("models/sentiment-en");  Workspace ws;
+//         ModelOutput out = model->forward(make_batch(encoding, model->batch_rules()), ws);`
+// Source: transformers/modeling_utils.py, PreTrainedModel (5.23).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "transformers/base/callbacks.hpp"
+#include "transformers/base/export.hpp"
+#include "transformers/base/platform.hpp"
+#include "transformers/base/value.hpp"
+#include "transformers/models/config.hpp"
+#include "transformers/models/model_output.hpp"
+#include "transformers/tensor/batch.hpp"
+#include "transformers/tensor/workspace.hpp"
+
+namespace transformers {
+
+class ModelFiles;
+class WeightVisitor;
+
+// What a class of Hugging Face puts on top of the backbone.
+enum class Head {
+  base,                     // BertModel
+  sequence_classification,  // BertForSequenceClassification
+  token_classification,
+  question_answering,
+  masked_lm,
+};
+
+struct LoadOptions {
+  // Members that replace or add to those of config.json before it is read: {{"id2label", {...}}}.
+  Value config_overrides = {};
+  MapMode map_mode = MapMode::automatic;
+  CancelToken cancel = {};
+};
+
+struct ForwardOptions {
+  bool output_hidden_states = false;
+};
+
+// A model with its weights: immutable, const methods may be called concurrently, each call with a Workspace of its own.
+class TCPP_API PretrainedModel {
+ public:
+  // The class named by config.json's architectures[0] (the base model where it names none).
+  // Error(unsupported) for a model_type or class that is not here, Error(not_found) for missing files or tensors, each
+  // naming file and field or tensor.
+  static std::unique_ptr<PretrainedModel> from_pretrained(const std::filesystem::path& directory,
+                                                          const LoadOptions& options = {});
+  static std::unique_ptr<PretrainedModel> from_files(std::shared_ptr<const ModelFiles> files,
+                                                     const LoadOptions& options = {});
+
+  virtual ~PretrainedModel();
+  PretrainedModel(const PretrainedModel&) = delete;
+  PretrainedModel& operator=(const PretrainedModel&) = delete;
+
+  virtual const PretrainedConfig& config() const noexcept = 0;
+  // Longest sequence the positions allow, in tokens.
+  virtual int64_t max_position_embeddings() const noexcept = 0;
+  virtual int64_t vocab_size() const noexcept = 0;
+  // What make_batch must know to drop padding without changing an answer.
+  virtual BatchRules batch_rules() const noexcept = 0;
+
+  // One forward pass over a packed batch. The output views `workspace`.
+  // Error(invalid_argument) naming the input: an id outside its table, inputs_embeds of another width; Error(limit) for
+  // a sequence beyond max_position_embeddings.
+  ModelOutput forward(const Batch& batch, Workspace& workspace, const ForwardOptions& options = {}) const;
+
+  // The weights under Hugging Face's names; see WeightVisitor.
+  virtual void weights(WeightVisitor& w) = 0;
+  virtual std::string_view base_model_prefix() const noexcept = 0;  // "bert"
+
+  // The class of Hugging Face this is ("BertForMaskedLM"), and its head.
+  std::string_view architecture() const noexcept { return architecture_; }
+  Head head() const noexcept { return head_; }
+
+ protected:
+  PretrainedModel() = default;
+  virtual ModelOutput compute(const Batch& batch, Workspace& workspace, const ForwardOptions& options) const = 0;
+
+ private:
+  friend class Loader;
+  std::string_view architecture_;
+  Head head_ = Head::base;
+};
+
+}  // namespace transformers

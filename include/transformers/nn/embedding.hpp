@@ -1,0 +1,60 @@
+// What it is: Embedding, a table looked up by id.
+// Where it stands: nn; the first step of every model.
+// Usage: `Embedding words(30522, 768);  words.forward(batch.input_ids, hidden, "input_ids");`
+// Source: torch.nn.Embedding.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "transformers/base/error.hpp"
+#include "transformers/kernels/kernels.hpp"
+#include "transformers/nn/weights.hpp"
+#include "transformers/tensor/batch.hpp"
+
+namespace transformers {
+
+class Embedding {
+ public:
+  Embedding() = default;
+  Embedding(int64_t num_embeddings, int64_t embedding_dim) : rows_(num_embeddings), columns_(embedding_dim) {}
+
+  void weights(WeightVisitor& w) { w.table("weight", rows_, columns_, table_); }
+
+  // Row ids[t] of the table into out[t * embedding_dim]; `accumulate` adds it to what is there.
+  // Error(invalid_argument) for an id outside the table, under the name of the ids.
+  void forward(std::span<const int32_t> ids, float* out, std::string_view ids_name, bool accumulate = false) const {
+    for (const int32_t id : ids) {
+      if (id < 0 || id >= rows_) {
+        throw Error(ErrorCode::invalid_argument,
+                    "id " + std::to_string(id) + " is outside the model's " + std::to_string(rows_) + " embeddings",
+                    std::string(ids_name));
+      }
+    }
+    gather_rows(table_.dtype(), table_.raw(), columns_, ids, accumulate, out);
+  }
+
+  int64_t num_embeddings() const noexcept { return rows_; }
+  int64_t embedding_dim() const noexcept { return columns_; }
+
+ private:
+  int64_t rows_ = 0, columns_ = 0;
+  Tensor table_;
+};
+
+// The first step of a model: the words' rows, or inputs_embeds in their place, into hidden [tokens, hidden_size].
+inline void embed_tokens(const Batch& batch, const Embedding& words, float* hidden) {
+  if (!batch.inputs_embeds.defined()) return words.forward(batch.input_ids, hidden, "input_ids");
+  if (batch.inputs_embeds.dim(1) != words.embedding_dim()) {
+    throw Error(ErrorCode::invalid_argument,
+                "expected rows of " + std::to_string(words.embedding_dim()) + " floats, got " +
+                    std::to_string(batch.inputs_embeds.dim(1)),
+                "inputs_embeds");
+  }
+  const std::span<const float> embeds = batch.inputs_embeds.span<float>();
+  std::copy(embeds.begin(), embeds.end(), hidden);
+}
+
+}  // namespace transformers

@@ -1,0 +1,80 @@
+// What it is: Linear, y = x W^T + b, with the activation and the residual sum that follow it fused in.
+// Where it stands: nn; the one block that multiplies matrices.
+// Usage: `Linear dense(768, 3072);  dense.forward(x, rows, y, {.activation = Activation::gelu});`
+// Source: torch.nn.Linear.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "transformers/kernels/kernels.hpp"
+#include "transformers/nn/weights.hpp"
+
+namespace transformers {
+
+// What follows the matrix multiplication.
+struct LinearEpilogue {
+  Activation activation = Activation::none;
+  const float* residual = nullptr;  // [rows, out_features], added last
+};
+
+class Linear {
+ public:
+  enum class Bias { yes, no };
+
+  Linear() = default;
+  Linear(int64_t in_features, int64_t out_features, Bias bias = Bias::yes)
+      : weight_{.out_features = out_features, .in_features = in_features, .dtype = DType::f32, .bytes = nullptr},
+        bias_(bias == Bias::yes ? static_cast<std::size_t>(out_features) : 0) {}
+
+  // "weight" and "bias" below the current prefix.
+  void weights(WeightVisitor& w) { weights(w, {""}); }
+
+  // One matrix multiplication in place of several over the same input: the rows of the named projections, all of one
+  // size, stacked in order. fused({"query", "key", "value"}) gives query | key | value in every output row.
+  void weights(WeightVisitor& w, std::initializer_list<std::string_view> names) {
+    std::vector<WeightPart> matrices, biases;
+    const int64_t rows = weight_.out_features / static_cast<int64_t>(names.size());
+    for (const std::string_view name : names) {
+      const std::string prefix = name.empty() ? std::string() : std::string(name) + ".";
+      matrices.push_back({{prefix + "weight"}, rows});
+      biases.push_back({{prefix + "bias"}, rows});
+    }
+    w.matrix(matrices, weight_);
+    if (!bias_.empty()) w.vector(biases, bias_);
+  }
+
+  // Names of its own for a weight that may be tied to another: the first that the checkpoint has.
+  void weights(WeightVisitor& w, std::vector<std::string> weight_names, std::vector<std::string> bias_names) {
+    const WeightPart weight{std::move(weight_names), weight_.out_features};
+    const WeightPart bias{std::move(bias_names), weight_.out_features};
+    w.matrix({&weight, 1}, weight_);
+    if (!bias_.empty()) w.vector({&bias, 1}, bias_);
+  }
+
+  // y [rows, out_features] = activation(x [rows, in_features] * W^T + b) + residual. All dense; y must not overlap x.
+  void forward(const float* x, int64_t rows, float* y, LinearEpilogue epilogue = {}) const {
+    gemm({.a = x,
+          .lda = weight_.in_features,
+          .m = rows,
+          .b = weight_.view(),
+          .bias = bias_.empty() ? nullptr : bias_.data(),
+          .activation = epilogue.activation,
+          .residual = epilogue.residual,
+          .ldr = weight_.out_features,
+          .c = y,
+          .ldc = weight_.out_features});
+  }
+
+  int64_t in_features() const noexcept { return weight_.in_features; }
+  int64_t out_features() const noexcept { return weight_.out_features; }
+
+ private:
+  PackedWeight weight_;
+  std::vector<float> bias_;
+};
+
+}  // namespace transformers

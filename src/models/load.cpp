@@ -1,0 +1,269 @@
+// Loading: config.json -> family and class -> weights visited by name, checked, packed. Implements the from_...
+// functions of models/pretrained_model.hpp and models/auto.hpp. Source: transformers/modeling_utils.py,
+// from_pretrained: which names match which (5.23).
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <utility>
+
+#include "transformers/base/error.hpp"
+#include "transformers/base/model_files.hpp"
+#include "transformers/base/parallel.hpp"
+#include "transformers/base/platform.hpp"
+#include "transformers/io/weights.hpp"
+#include "transformers/models/auto.hpp"
+#include "transformers/models/family.hpp"
+#include "transformers/nn/weights.hpp"
+
+namespace transformers {
+namespace {
+
+constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
+
+bool ends_with_replace(std::string& name, std::string_view from, std::string_view to) {
+  if (!name.ends_with(from)) return false;
+  name.replace(name.size() - from.size(), from.size(), to);
+  return true;
+}
+
+}  // namespace
+
+// Fills a model's weights from a directory, each leaf as the visitor meets it.
+class Loader final : public WeightVisitor {
+ public:
+  Loader(const WeightSource& source, std::string_view base_model_prefix, const CancelToken& cancel)
+      : source_(source), prefix_(std::string(base_model_prefix) + "."), cancel_(cancel) {}
+
+  static std::unique_ptr<PretrainedModel> load(const std::shared_ptr<const ModelFiles>& files, const Head* head,
+                                               const LoadOptions& options);
+
+  void matrix(std::span<const WeightPart> parts, PackedWeight& weight) override {
+    std::vector<Tensor> sources = find_all(parts, [&](int64_t rows) { return Shape{rows, weight.in_features}; });
+    weight.dtype = common_type(sources);
+    for (Tensor& t : sources) {
+      if (t.dtype() != weight.dtype) t = t.to_float32();
+    }
+    weight.bytes = pack(sources, weight);
+  }
+
+  void vector(std::span<const WeightPart> parts, std::vector<float>& values) override {
+    float* to = values.data();
+    for (const Tensor& t : find_all(parts, [](int64_t rows) { return Shape{rows}; })) {
+      const Tensor wide = t.to_float32();
+      std::memcpy(to, wide.raw(), wide.bytes());
+      to += wide.size();
+    }
+  }
+
+  void table(std::string_view name, int64_t rows, int64_t columns, Tensor& table) override {
+    const WeightPart part{{std::string(name)}, rows};
+    table = find_all({&part, 1}, [&](int64_t n) { return Shape{n, columns}; }).front();
+    if (table.dtype() == DType::f64) table = table.to_float32();
+  }
+
+  bool has(std::string_view name) override { return !resolve(full_name(name)).empty(); }
+
+  void report_unused(std::string_view architecture) const {
+    std::vector<std::string> unused;
+    for (const std::string& name : source_.names()) {
+      if (!used_.contains(name)) unused.push_back(name);
+    }
+    if (unused.empty()) return;
+    std::string list;
+    for (std::size_t i = 0; i < std::min<std::size_t>(unused.size(), 5); ++i) {
+      list += (i == 0 ? "" : ", ") + unused[i];
+    }
+    log(LogLevel::info, std::to_string(unused.size()) + " tensors are not used by " + std::string(architecture) + ": " +
+                            list + (unused.size() > 5 ? " ..." : "") + " (" + source_.where(unused.front()) + ")");
+  }
+
+ private:
+  // The checkpoint's name for a weight, or "". Accepted as in Hugging Face: the base model's prefix missing or in
+  // excess, and the names gamma and beta of old LayerNorms.
+  std::string resolve(const std::string& name) const {
+    const auto known = [&](std::string candidate) -> std::string {
+      if (source_.contains(candidate)) return candidate;
+      if ((ends_with_replace(candidate, "LayerNorm.weight", "LayerNorm.gamma") ||
+           ends_with_replace(candidate, "LayerNorm.bias", "LayerNorm.beta")) &&
+          source_.contains(candidate)) {
+        return candidate;
+      }
+      return {};
+    };
+    std::string found = known(name);
+    if (found.empty()) found = known(name.starts_with(prefix_) ? name.substr(prefix_.size()) : prefix_ + name);
+    return found;
+  }
+
+  template <class ShapeOf>
+  std::vector<Tensor> find_all(std::span<const WeightPart> parts, ShapeOf shape_of) {
+    cancel_.throw_if_cancelled();
+    std::vector<Tensor> tensors;
+    for (const WeightPart& part : parts) {
+      const Shape expected = shape_of(part.rows);
+      std::string found;
+      for (const std::string& name : part.names) {
+        found = resolve(full_name(name));
+        if (!found.empty()) break;
+      }
+      if (found.empty()) missing(full_name(part.names.front()), expected);
+      Tensor tensor = *source_.find(found);
+      if (tensor.shape() != expected) {
+        throw Error(ErrorCode::invalid_argument,
+                    "shape mismatch: config.json asks for " + to_string(expected) + ", the file has " +
+                        to_string(tensor.shape()),
+                    source_.where(found));
+      }
+      if (!is_floating(tensor.dtype())) {
+        throw Error(
+            ErrorCode::unsupported,
+            "weights of type " + std::string(safetensors_name(tensor.dtype())) + " (supported: F64, F32, F16, BF16)",
+            source_.where(found));
+      }
+      used_.insert(found);
+      tensors.push_back(std::move(tensor));
+    }
+    return tensors;
+  }
+
+  [[noreturn]] void missing(const std::string& name, const Shape& expected) const {
+    const std::string nearest = source_.nearest(name);
+    throw Error(ErrorCode::not_found,
+                "tensor \"" + name + "\" " + to_string(expected) + " is missing" +
+                    (nearest.empty() ? "" : "; the nearest name is \"" + nearest + "\""),
+                source_.where(name));
+  }
+
+  // The stored type where all parts agree on one that the GEMM reads, else float32.
+  static DType common_type(std::span<const Tensor> tensors) {
+    const DType first = tensors.front().dtype();
+    for (const Tensor& t : tensors) {
+      if (t.dtype() != first) return DType::f32;
+    }
+    return first == DType::f64 ? DType::f32 : first;
+  }
+
+  std::shared_ptr<const std::byte> pack(std::span<const Tensor> sources, const PackedWeight& weight) const {
+    const int64_t n = weight.out_features, k = weight.in_features;
+    const std::size_t row_bytes = static_cast<std::size_t>(k) * dtype_size(weight.dtype);
+    std::shared_ptr<std::byte> packed = allocate_bytes(packed_bytes(weight.dtype, n, k));
+    std::vector<int64_t> begins;  // first row of each source
+    int64_t row = 0;
+    for (const Tensor& t : sources) {
+      begins.push_back(row);
+      row += t.dim(0);
+    }
+    // About 1 MiB a task: enough to keep threads busy, little enough to give the pages back early.
+    const int64_t panel = panel_rows(weight.dtype);
+    const int64_t panel_bytes = static_cast<int64_t>(row_bytes) * panel;
+    const int64_t step = panel * std::max<int64_t>(1, (int64_t{1} << 20) / std::max<int64_t>(panel_bytes, 1));
+    parallel_for((n + step - 1) / step, [&](int64_t task) {
+      const int64_t begin = task * step, end = std::min(n, begin + step);
+      const auto source_of = [&](int64_t r) {
+        return static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), r) - begins.begin() - 1);
+      };
+      const auto address = [&](int64_t r) {
+        const std::size_t s = source_of(r);
+        return static_cast<const std::byte*>(sources[s].raw()) + static_cast<std::size_t>(r - begins[s]) * row_bytes;
+      };
+      if (source_of(begin) == source_of(end - 1)) {
+        pack_rows(weight.dtype, address(begin), k, begin, end - begin, n, k, packed.get());
+      } else {  // the task spans parts: put their rows together first
+        std::vector<std::byte> rows(static_cast<std::size_t>(end - begin) * row_bytes);
+        for (int64_t r = begin; r < end; ++r) {
+          std::memcpy(rows.data() + static_cast<std::size_t>(r - begin) * row_bytes, address(r), row_bytes);
+        }
+        pack_rows(weight.dtype, rows.data(), k, begin, end - begin, n, k, packed.get());
+      }
+    });
+    for (const Tensor& t : sources) source_.release(t);
+    return packed;
+  }
+
+  const WeightSource& source_;
+  std::string prefix_;
+  const CancelToken& cancel_;
+  std::set<std::string, std::less<>> used_;
+};
+
+namespace {
+
+const Family& find_family(const std::string& model_type, const std::string& where) {
+  std::string known;
+  for (const Family* family : families()) {
+    if (family->model_type == model_type) return *family;
+    known += (known.empty() ? "" : ", ") + std::string(family->model_type);
+  }
+  throw Error(ErrorCode::unsupported, "model_type \"" + model_type + "\" (supported: " + known + ")", where);
+}
+
+// `head`: the class asked for; without it the one that architectures[0] names, the base model where there is none.
+const Architecture& find_architecture(const Family& family, const Head* head, const Value& config,
+                                      const std::string& where) {
+  std::string name;
+  if (const Value* names = config.find("architectures"); names != nullptr && names->is_array()) {
+    if (!names->as_array().empty()) name = names->as_array().front().as_string();
+  }
+  std::string known;
+  for (const Architecture& a : family.architectures) {
+    if (head != nullptr ? a.head == *head : name.empty() ? a.head == Head::base : a.name == name) return a;
+    known += (known.empty() ? "" : ", ") + std::string(a.name);
+  }
+  if (head != nullptr) {
+    throw Error(
+        ErrorCode::unsupported,
+        "model_type \"" + std::string(family.model_type) + "\" has no class for this task (classes: " + known + ")",
+        where);
+  }
+  throw Error(ErrorCode::unsupported, "architecture \"" + name + "\" (supported: " + known + ")", where);
+}
+
+}  // namespace
+
+std::unique_ptr<PretrainedModel> Loader::load(const std::shared_ptr<const ModelFiles>& files, const Head* head,
+                                              const LoadOptions& options) {
+  const std::string where = files->where("config.json");
+  Value config = parse_json(files->read_text("config.json", kMaxConfigBytes), where);
+  if (!config.is_object()) throw Error(ErrorCode::corrupt_file, "expected a JSON object", where);
+  if (options.config_overrides.is_object()) {
+    for (const auto& [key, value] : options.config_overrides.as_object()) config.set(key, value);
+  }
+  const Value* model_type = config.find("model_type");
+  if (model_type == nullptr || !model_type->is_string()) {
+    throw Error(ErrorCode::invalid_argument, "model_type is missing or no string", where);
+  }
+  const Family& family = find_family(model_type->as_string(), where);
+  const Architecture& architecture = find_architecture(family, head, config, where);
+
+  std::unique_ptr<PretrainedModel> model = architecture.make(config, where);
+  model->architecture_ = architecture.name;
+  model->head_ = architecture.head;
+
+  const std::shared_ptr<const WeightSource> weights = WeightSource::open(*files);
+  Loader loader(*weights, model->base_model_prefix(), options.cancel);
+  model->weights(loader);
+  loader.report_unused(architecture.name);
+  return model;
+}
+
+std::unique_ptr<PretrainedModel> PretrainedModel::from_files(std::shared_ptr<const ModelFiles> files,
+                                                             const LoadOptions& options) {
+  return Loader::load(files, nullptr, options);
+}
+
+std::unique_ptr<PretrainedModel> PretrainedModel::from_pretrained(const std::filesystem::path& directory,
+                                                                  const LoadOptions& options) {
+  return from_files(ModelFiles::from_directory(directory, options.map_mode), options);
+}
+
+std::unique_ptr<PretrainedModel> load_model(std::shared_ptr<const ModelFiles> files, Head head,
+                                            const LoadOptions& options) {
+  return Loader::load(files, &head, options);
+}
+
+std::unique_ptr<PretrainedModel> load_model(const std::filesystem::path& directory, Head head,
+                                            const LoadOptions& options) {
+  return load_model(ModelFiles::from_directory(directory, options.map_mode), head, options);
+}
+
+}  // namespace transformers

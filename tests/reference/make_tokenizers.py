@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+"""Writes tests/data/tokenizers/<case>/: WordPiece tokenizers in every spelling and what Hugging Face answers with them.
+
+Usage: python tests/reference/make_tokenizers.py [--only GLOB] [--vocabs DIR]    (environment: tests/reference/README.md)
+
+A case is a directory that AutoTokenizer.from_pretrained loads (tokenizer.json, or vocab.txt alone), case.json and
+expected.jsonl, one JSON object a line:
+  {"op": "encode" | "encode_plain", "text", "want": {ids, tokens, offsets, type_ids, special_tokens_mask}}
+  {"op": "pair", "text", "pair", "want": ...}                                   offsets count code points of the original
+  {"op": "words", "text", "pair"?, "want": {word_ids, sequence_ids}}
+  {"op": "truncate", "text", "pair"?, "options", "want": [window, ...]}         the first window, then the overflowing ones
+  {"op": "batch", "texts", "options", "want": [{..., attention_mask}, ...]}
+  {"op": "decode", "ids", "options"?, "keep", "skip"}                           special tokens kept, and skipped
+A row whose call raises holds "error" (what HF said) in place of its answer.
+The vocab.txt of bert-base-uncased and -cased are kept as they are; every other vocabulary is counted from the corpus.
+"""
+import argparse, collections, fnmatch, json, os, shutil, sys, zlib
+
+os.environ["RUST_BACKTRACE"] = "0"  # the errors below include panics
+
+import tokenizers
+import transformers
+from corpus import PLAIN, PROSE, SPECIALS, texts
+
+TRANSFORMERS = "5.23.0"
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "tokenizers")
+CORPUS = texts()
+NAMED = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]"}
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+PAIRS = [("Hello, world!", "How are you?"), ("What is the capital of France?", "The capital of France is Paris."), ("", "b"), ("a", ""), ("", ""), (" ", " "),
+         ("caf\u00e9 \u4e2d\u6587", "e\u0301\U0001f600 [MASK]"), ("[SEP] x", "y [CLS]"), (PROSE[3], PLAIN[12])]
+LONG = "one two three four five six seven eight nine ten"
+SHORT = "hello the world"
+
+
+# ---- tokenizer.json ----------------------------------------------------------------------------------------------
+
+def bert_normalizer(lowercase=True, strip_accents=None, clean_text=True, handle_chinese_chars=True):
+    return {"type": "BertNormalizer", "clean_text": clean_text, "handle_chinese_chars": handle_chinese_chars, "strip_accents": strip_accents, "lowercase": lowercase}
+
+
+def sequence(key, *items):
+    return {"type": "Sequence", key: [{"type": i} if isinstance(i, str) else i for i in items]}
+
+
+def template(single, pair, ids):
+    def piece(p):
+        name, _, type_id = p.partition(":")
+        kind, name = ("Sequence", name[1:]) if name.startswith("$") else ("SpecialToken", name)
+        return {kind: {"id": name, "type_id": int(type_id or 0)}}
+    return {"type": "TemplateProcessing", "single": [piece(p) for p in single.split()], "pair": [piece(p) for p in pair.split()],
+            "special_tokens": {k: {"id": k, "ids": [i for i, _ in v], "tokens": [t for _, t in v]} for k, v in ids.items()}}
+
+
+BERT_TEMPLATE = template("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", {"[CLS]": [(2, "[CLS]")], "[SEP]": [(3, "[SEP]")]})
+ODD_TEMPLATE = template("[CLS]:1 $A:3 [SEP]:2", "[CLS] $B:1 [SEP] $A [SEP]:2", {"[CLS]": [(2, "[CLS]"), (4, "[MASK]")], "[SEP]": [(3, "[SEP]")]})
+BERT_PROCESSING = {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}
+
+
+def added(content, **flags):
+    return {"content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "special": False, **flags}
+
+
+ADDED = [added("<lstrip>", lstrip=True, normalized=False), added("<rstrip>", rstrip=True, normalized=False), added("<both>", lstrip=True, rstrip=True, special=True, normalized=False),
+         added("single", single_word=True), added("newtok"), added("\u00dcn\u00eftok"), added("raw\u00c9", normalized=False), added("two words"), added("<special>", special=True, normalized=False)]
+
+
+def tokenizer_json(normalizer=bert_normalizer(), pre_tokenizer={"type": "BertPreTokenizer"}, post_processor=BERT_TEMPLATE, decoder={"type": "WordPiece", "prefix": "##", "cleanup": True},
+                   prefix="##", max_chars=100, specials=SPECIAL, more=(), truncation=None, padding=None, pieces=400, typed=True, share=3, unk="[UNK]"):
+    spec = {"version": "1.0", "truncation": truncation, "padding": padding, "added_tokens": [], "normalizer": normalizer, "pre_tokenizer": pre_tokenizer,
+            "post_processor": post_processor, "decoder": decoder,
+            "model": {"type": "WordPiece", "unk_token": unk, "continuing_subword_prefix": prefix, "max_input_chars_per_word": max_chars, "vocab": {s: i for i, s in enumerate(specials)}}}
+    vocab = spec["model"]["vocab"] = build_vocab(spec, specials, prefix, pieces, share)
+    flagged = [added(s, special=True, normalized=False) for s in specials] + list(more)
+    size = len(vocab)
+    for token in flagged:
+        i = vocab.get(token["content"])
+        if i is None:
+            i, size = size, size + 1
+        spec["added_tokens"].append({"id": i, **token})
+    spec["added_tokens"].sort(key=lambda t: t["id"])
+    if not typed:  # as the oldest files
+        del spec["model"]["type"]
+    return spec
+
+
+def keep_char(c, share):
+    return c.isascii() or zlib.crc32(c.encode()) % share == 0
+
+
+def build_vocab(spec, specials, prefix, pieces, share=3):
+    """Special tokens, characters (only some of the rare ones, so that unknown words happen), then the substrings that save most."""
+    tok = tokenizers.Tokenizer.from_str(json.dumps(spec))
+    words = collections.Counter()
+    for text in CORPUS:
+        if len(text) > 1000 or text in SPECIALS:  # the added tokens must not be in the vocabulary already
+            continue
+        text = tok.normalizer.normalize_str(text) if tok.normalizer else text
+        split = tok.pre_tokenizer.pre_tokenize_str(text) if tok.pre_tokenizer else [(text, None)]
+        words.update(w for w, _ in split if 0 < len(w) <= 100 and w not in specials)
+    first, rest, subs = set(), set(), collections.Counter()
+    for w, n in words.items():
+        first.add(w[0])
+        rest.update(w[1:])
+        for i in range(len(w)):
+            for j in range(i + 2, min(len(w), i + 9) + 1):
+                if all(c.isalnum() or ord(c) > 0x300 for c in w[i:j]):
+                    subs[(prefix if i else "") + w[i:j]] += n * (j - i - 1)
+    vocab = dict.fromkeys(specials)
+    vocab.update(dict.fromkeys(sorted(c for c in first if keep_char(c, share))))
+    vocab.update(dict.fromkeys(prefix + c for c in sorted(rest) if keep_char(c, 2 * share)))
+    best = sorted(subs, key=lambda s: (-subs[s], s))
+    vocab.update(dict.fromkeys(best[:pieces]))
+    return {t: i for i, t in enumerate(vocab)}
+
+
+def small_vocab_lines():
+    """A vocab.txt with both cases, accents and whole CJK words, so that every do_lower_case / strip_accents / tokenize_chinese_chars shows."""
+    cased = build_vocab({**tokenizer_json(normalizer=bert_normalizer(lowercase=False, strip_accents=False, handle_chinese_chars=False), pieces=0)}, SPECIAL, "##", 350)
+    folded = build_vocab({**tokenizer_json(pieces=0)}, SPECIAL, "##", 350)
+    return list(dict.fromkeys([*cased, *folded]))
+
+
+# ---- cases -------------------------------------------------------------------------------------------------------
+
+CASES = {}
+
+
+def case(name, make, note="", full=False, subset=4, extra=()):
+    """make() -> {file name: dict (written as JSON) or str}. full: every text; else every subset-th, and `extra` always."""
+    CASES[name] = dict(make=make, note=note, full=full, subset=subset, extra=list(extra))
+
+
+def config(tokenizer_class="BertTokenizer", **more):
+    return {"tokenizer_class": tokenizer_class, **NAMED, **more}
+
+
+def vocab_only(**more):
+    return lambda: {"vocab.txt": "\n".join(small_vocab_lines()) + "\n", "tokenizer_config.json": config(**more)}
+
+
+def json_file(settings=None, **spec):
+    return lambda: {"tokenizer.json": tokenizer_json(**spec), "tokenizer_config.json": settings or config("PreTrainedTokenizerFast", model_max_length=512)}
+
+
+def real_vocab(name, lower):
+    return lambda: {"vocab.txt": REAL_VOCAB(name), "tokenizer_config.json": config(do_lower_case=lower, model_max_length=512)}
+
+
+case("bert-base-uncased", real_vocab("bert-base-uncased", True), "vocab.txt only", full=True)
+case("bert-base-cased", real_vocab("bert-base-cased", False), "vocab.txt only", subset=2, extra=PROSE)
+
+case("vocab-defaults", lambda: {"vocab.txt": "\n".join(small_vocab_lines()) + "\n", "config.json": {"model_type": "bert"}}, "no tokenizer_config.json: the model type decides, BertTokenizer's defaults apply")
+case("vocab-distilbert", lambda: {"vocab.txt": "\n".join(small_vocab_lines()) + "\n", "config.json": {"model_type": "distilbert"}, "tokenizer_config.json": config("DistilBertTokenizer", do_lower_case=False, model_max_length=512)},
+     "DistilBertTokenizer: no token_type_ids among the model's inputs", subset=6)
+case("vocab-no-chinese-chars", vocab_only(do_lower_case=True, tokenize_chinese_chars=False))
+case("vocab-strip-not-lower", vocab_only(do_lower_case=False, strip_accents=True))
+case("vocab-lower-not-strip", vocab_only(do_lower_case=True, strip_accents=False))
+case("vocab-null-not-lower", vocab_only(do_lower_case=False, strip_accents=None), subset=6)
+case("vocab-crlf", lambda: {"vocab.txt": "\r\n".join(SPECIAL + ["hello", "", "world", "##s", "a ", "b\t", "hello", "\u00e9", "e", "!", "a", "b", "##\u3000", "\u4e2d"]) + "\r\n", "tokenizer_config.json": config()},
+     "CRLF line ends, an empty line, trailing blanks, a repeated token", subset=8, extra=["hello world worlds a b \u00e9 e \u4e2d!", "hello  hellos a b"])
+case("vocab-other-specials", lambda: {"vocab.txt": "\n".join(["<pad>", "<s>", "</s>", "<unk>", "<mask>", *small_vocab_lines()[5:]]) + "\n",
+                                      "tokenizer_config.json": {"tokenizer_class": "BertTokenizer", "unk_token": "<unk>", "sep_token": "</s>", "pad_token": "<pad>", "cls_token": "<s>", "mask_token": "<mask>", "do_lower_case": True}},
+     "special tokens under other names", subset=8, extra=SPECIALS)
+case("vocab-missing-specials", lambda: {"vocab.txt": "\n".join(["[UNK]", *small_vocab_lines()[5:300]]) + "\n", "tokenizer_config.json": config()},
+     "[PAD], [CLS], [SEP], [MASK] are not in vocab.txt: they are appended", subset=8, extra=SPECIALS[:6])
+case("vocab-added-tokens", lambda: {"vocab.txt": "\n".join(small_vocab_lines()) + "\n", "tokenizer_config.json": config(do_lower_case=True, additional_special_tokens=["<special>"]),
+                                    "special_tokens_map.json": {**NAMED, "mask_token": {"content": "[MASK]", "lstrip": True, "rstrip": False, "normalized": False, "single_word": False}},
+                                    "added_tokens.json": {"newtok": len(small_vocab_lines()), "<special>": len(small_vocab_lines()) + 1, "\u00dcn\u00eftok": len(small_vocab_lines()) + 2}},
+     "4.x files: special_tokens_map.json and added_tokens.json", subset=8, extra=SPECIALS)
+case("vocab-added-decoder", lambda: {"vocab.txt": "\n".join(small_vocab_lines()) + "\n",
+                                     "tokenizer_config.json": config(do_lower_case=True, added_tokens_decoder={
+                                         **{str(i): {k: v for k, v in added(s, special=True, normalized=False).items()} for i, s in enumerate(SPECIAL)},
+                                         **{str(len(small_vocab_lines()) + i): t for i, t in enumerate(ADDED)}})},
+     "vocab.txt and added_tokens_decoder in tokenizer_config.json", subset=8, extra=SPECIALS)
+
+case("json-uncased", json_file(settings=config("PreTrainedTokenizerFast", model_max_length=8, clean_up_tokenization_spaces=True)), "model_max_length 8 limits only where truncation is asked for", subset=2)
+case("json-added-tokens", json_file(more=ADDED), subset=6, extra=SPECIALS)
+case("json-added-cased", json_file(normalizer=bert_normalizer(lowercase=False), post_processor=BERT_PROCESSING, decoder={"type": "WordPiece", "prefix": "##", "cleanup": False},
+                                   more=ADDED + [added("the", single_word=True, normalized=False), added("\u4e2d", normalized=False)]), "BertProcessing; two added tokens are vocabulary entries", subset=6, extra=SPECIALS)
+case("json-no-normalizer", json_file(normalizer=None, pre_tokenizer={"type": "Whitespace"}))
+case("json-nfd-sequence", json_file(normalizer=sequence("normalizers", "NFD", "Lowercase", "StripAccents"), pre_tokenizer=sequence("pretokenizers", "WhitespaceSplit", {"type": "Punctuation", "behavior": "Isolated"})), subset=3)
+case("json-nfkc-sequence", json_file(normalizer=sequence("normalizers", "NFKC", {"type": "Replace", "pattern": {"String": "ll"}, "content": "L"}, {"type": "Replace", "pattern": {"String": "\u0301"}, "content": ""}, {"type": "Strip", "strip_left": True, "strip_right": True}, "Lowercase"),
+                                     more=ADDED), subset=3, extra=SPECIALS)
+case("json-nfc-nfkd", json_file(normalizer=sequence("normalizers", {"type": "Strip", "strip_left": True, "strip_right": False}, "NFC", "NFKD", "NFC"), pre_tokenizer={"type": "WhitespaceSplit"}), subset=3)
+case("json-prefix", json_file(prefix="@@", max_chars=12, pre_tokenizer={"type": "Whitespace"}, decoder={"type": "WordPiece", "prefix": "@@", "cleanup": True}), "continuing_subword_prefix @@, max_input_chars_per_word 12")
+case("json-empty-prefix", json_file(prefix="", decoder={"type": "WordPiece", "prefix": "", "cleanup": False}), subset=8)
+case("json-decoder-null", json_file(decoder=None, post_processor=None), "no decoder, no post-processor", subset=8)
+case("json-no-pre-tokenizer", json_file(pre_tokenizer=None, max_chars=40), subset=6)
+case("json-punctuation-removed", json_file(pre_tokenizer=sequence("pretokenizers", "BertPreTokenizer", {"type": "Punctuation", "behavior": "Removed"}), pieces=200), subset=8, extra=["a,b--c", "--", "x..."])
+case("json-punctuation-previous", json_file(pre_tokenizer=sequence("pretokenizers", "WhitespaceSplit", {"type": "Punctuation", "behavior": "MergedWithPrevious"}), pieces=200), subset=8, extra=["a,b--c", "--", "x..."])
+case("json-punctuation-next", json_file(pre_tokenizer=sequence("pretokenizers", "WhitespaceSplit", {"type": "Punctuation", "behavior": "MergedWithNext"}), pieces=200), subset=8, extra=["a,b--c", "--", "x..."])
+case("json-punctuation-contiguous", json_file(pre_tokenizer=sequence("pretokenizers", "WhitespaceSplit", {"type": "Punctuation", "behavior": "Contiguous"}, {"type": "Digits", "individual_digits": True}), pieces=200), subset=8, extra=["a,b--c", "--", "x...12.5"])
+case("json-split", json_file(pre_tokenizer=sequence("pretokenizers", {"type": "CharDelimiterSplit", "delimiter": "_"}, {"type": "Split", "pattern": {"String": "--"}, "behavior": "Isolated", "invert": False}, {"type": "Digits", "individual_digits": False}, "WhitespaceSplit"), pieces=200), subset=8)
+case("json-template", json_file(post_processor=ODD_TEMPLATE), "odd type ids, B before A, one special token that stands for two ids", subset=8)
+case("json-stored-settings", json_file(truncation={"direction": "Left", "max_length": 12, "strategy": "LongestFirst", "stride": 3},
+                                       padding={"strategy": {"Fixed": 16}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 1, "pad_token": "[PAD]"},
+                                       settings=config("PreTrainedTokenizerFast")), "truncation and padding stored in tokenizer.json, no model_max_length", subset=6)
+case("json-no-unk", json_file(specials=["[PAD]", "[CLS]", "[SEP]"], post_processor=None, settings={"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}), "the vocabulary has no [UNK]: an unknown word is an error", subset=8)
+case("json-class-bert", json_file(normalizer=bert_normalizer(lowercase=True), prefix="##", max_chars=12, more=ADDED, post_processor=ODD_TEMPLATE, pre_tokenizer={"type": "WhitespaceSplit"}, decoder=None, settings=config("BertTokenizer", do_lower_case=False)),
+     "class BertTokenizer: 5.x takes only vocabulary and added tokens from tokenizer.json and rebuilds the rest from tokenizer_config.json", subset=6, extra=SPECIALS)
+case("json-class-distilbert", lambda: {"tokenizer.json": tokenizer_json(normalizer=bert_normalizer(lowercase=False), typed=False), "config.json": {"model_type": "distilbert"}, "tokenizer_config.json": config("DistilBertTokenizerFast", strip_accents=False, model_max_length=512)},
+     "class DistilBertTokenizerFast, no \"type\" in the model section; as json-class-bert", subset=6)
+case("json-no-config", lambda: {"tokenizer.json": tokenizer_json(normalizer=bert_normalizer(lowercase=False)), "config.json": {"model_type": "bert"}}, "no tokenizer_config.json: the model type's class, with its defaults", subset=6)
+
+
+# ---- answers -----------------------------------------------------------------------------------------------------
+
+def view(e, mask=False):
+    out = {"ids": e.ids, "tokens": e.tokens, "offsets": [list(o) for o in e.offsets], "type_ids": e.type_ids, "special_tokens_mask": e.special_tokens_mask}
+    if mask:
+        out["attention_mask"] = e.attention_mask
+    return out
+
+
+def attempt(row, answer):
+    """The row with HF's answer, or with what it raised (a Rust panic is a BaseException)."""
+    try:
+        return {**row, **answer()}
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        return {**row, "error": str(error).splitlines()[0] if str(error) else type(error).__name__}
+
+
+def encode(tok, text, pair=None, **options):
+    side = options.pop("truncation_side", None)
+    saved, tok.truncation_side = tok.truncation_side, side or tok.truncation_side
+    try:
+        return tok(text, pair, **options).encodings
+    finally:
+        tok.truncation_side = saved
+
+
+def text_rows(tok, c):
+    full = c["full"]
+    chosen = [t for i, t in enumerate(CORPUS) if full or len(t) < 250 and zlib.crc32(f"{c['name']} {i}".encode()) % c["subset"] == 0]
+    chosen = list(dict.fromkeys(chosen + c["extra"]))
+    for t in chosen:
+        yield attempt({"op": "encode", "text": t}, lambda: {"want": view(encode(tok, t)[0])})
+    for t in chosen[::8]:
+        yield attempt({"op": "encode_plain", "text": t}, lambda: {"want": view(encode(tok, t, add_special_tokens=False)[0])})
+    for a, b in PAIRS if full else PAIRS[1:7]:
+        yield attempt({"op": "pair", "text": a, "pair": b}, lambda: {"want": view(encode(tok, a, b)[0])})
+    for a, b in [(LONG, None), ("caf\u00e9, \u4e2d\u6587 e\u0301", "well-known don't")] + ([(PROSE[4], None), ("", "x y")] if full else []):
+        def words():
+            e = encode(tok, a, b)[0]
+            return {"want": {"word_ids": e.word_ids, "sequence_ids": e.sequence_ids}}
+        yield attempt({"op": "words", "text": a, **({"pair": b} if b else {})}, words)
+
+
+def truncation_options(full):
+    for strategy in ("longest_first", "only_first", "only_second") if full else ("longest_first",):
+        for max_length, stride in ((2, 0), (3, 0), (4, 1), (7, 0), (7, 2), (10, 3), (16, 2), (100, 0)) if full else ((9, 1),):
+            for side in ("right", "left"):
+                yield {"truncation": strategy, "max_length": max_length, "stride": stride, "truncation_side": side}
+    yield {"truncation": True}
+    if not full:
+        return
+    for max_length in (0, 1, 2):
+        yield {"truncation": True, "max_length": max_length}
+    yield {"truncation": True, "max_length": 5, "stride": 5}
+    yield {"truncation": True, "max_length": 9, "add_special_tokens": False, "stride": 3}
+    yield {"truncation": False, "max_length": 4}
+    yield {"max_length": 4}
+    yield {"truncation": True, "max_length": 8, "padding": "max_length"}
+
+
+def windows(encodings):
+    """The first window whole, of the overflowing ones enough to tell them apart."""
+    return [view(e) if i == 0 else {"ids": e.ids, "offsets": [list(o) for o in e.offsets]} for i, e in enumerate(encodings)]
+
+
+def truncation_rows(tok, c):
+    full = c["name"] == "bert-base-uncased"
+    stored = [{"truncation": True}, {"truncation": True, "max_length": 7}, {"truncation": "only_first", "max_length": 9, "stride": 2}, {"padding": "max_length"}]
+    for options in stored if c["name"] == "json-stored-settings" else truncation_options(full):
+        for text, pair in [(LONG, None), (LONG, SHORT), (SHORT, LONG)] if full else [(SHORT, None), (SHORT, "how are you")]:
+            yield attempt({"op": "truncate", "text": text, **({"pair": pair} if pair else {}), "options": options},
+                          lambda: {"want": windows(encode(tok, text, pair, return_overflowing_tokens=True, **options))})
+
+
+def batch_rows(tok, c):
+    batch = ["a", "hello world, unaffable", "", SHORT]
+    for options in [{"padding": True}, {"padding": "longest", "padding_side": "left"}, {"padding": "max_length", "max_length": 12}, {"padding": True, "pad_to_multiple_of": 8},
+                    {"padding": "max_length", "max_length": 5, "truncation": True, "padding_side": "left"}, {"padding": False}, {"padding": "max_length"}][:7 if c["full"] else 2]:
+        if options == {"padding": "max_length"} and tok.model_max_length > 100:
+            continue
+        yield attempt({"op": "batch", "texts": batch, "options": options}, lambda: {"want": [view(e, mask=True) for e in tok(batch, **options).encodings]})
+
+
+def decode_rows(tok, c, rows):
+    sources = [r["want"]["ids"] for r in rows if r["op"] in ("encode", "pair") and "want" in r and 2 < len(r["want"]["ids"]) < 70]
+    n = len(tok)
+    made = [[], [tok.convert_tokens_to_ids("[SEP]")] if tok.sep_token else [], [n - 1], [n + 5, 7], [zlib.crc32(str(i).encode()) % n for i in range(24)], [zlib.crc32(str(i).encode()) % n for i in range(50, 90)]]
+    for i, ids in enumerate(sources[:: 5 if c["full"] else 8] + made):
+        for options in [{}, {"clean_up_tokenization_spaces": True}, {"clean_up_tokenization_spaces": False}] if i % 3 == 0 else [{}]:
+            yield attempt({"op": "decode", "ids": ids, **({"options": options} if options else {})},
+                          lambda: {"keep": tok.decode(ids, **options), "skip": tok.decode(ids, skip_special_tokens=True, **options)})
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8", newline="") as f:
+        f.write(text)
+
+
+def make_case(name):
+    c = dict(CASES[name], name=name)
+    directory = os.path.join(OUT, name)
+    files = c["make"]()
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    for file, content in files.items():
+        write(os.path.join(directory, file), content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    tok = transformers.AutoTokenizer.from_pretrained(directory)
+    rows = list(text_rows(tok, c)) + list(truncation_rows(tok, c)) + list(batch_rows(tok, c))
+    rows += list(decode_rows(tok, c, rows))
+    write(os.path.join(directory, "expected.jsonl"), "".join(json.dumps(r, ensure_ascii=True, separators=(",", ":")) + "\n" for r in rows))
+    meta = {"id": name, "kind": "tokenize", "model_dir": ".", "hf_class": type(tok).__name__,
+            "properties": {"vocab_size": tok.vocab_size, "length": len(tok), "model_max_length": tok.model_max_length if tok.model_max_length < 1e9 else None, "model_input_names": tok.model_input_names,
+                           "padding_side": tok.padding_side, "truncation_side": tok.truncation_side, "clean_up_tokenization_spaces": tok.clean_up_tokenization_spaces,
+                           "special_token_ids": {k: tok.convert_tokens_to_ids(str(v)) for k, v in sorted(tok.special_tokens_map.items()) if isinstance(v, str)},
+                           "all_special_ids": sorted(set(tok.all_special_ids))},
+            "tolerance": "exact", "made_with": f"transformers {transformers.__version__}, tokenizers {tokenizers.__version__}"}
+    if c["note"]:
+        meta["note"] = c["note"]
+    write(os.path.join(directory, "case.json"), json.dumps(meta, indent=1) + "\n")
+    sizes = {f: os.path.getsize(os.path.join(directory, f)) for f in sorted(os.listdir(directory))}
+    assert sizes.get("tokenizer.json", 0) < 60_000, (name, sizes)
+    errors = sum("error" in r for r in rows)
+    unknown = sum(t == tok.unk_token for r in rows if r["op"] == "encode" and "want" in r for t in r["want"]["tokens"])
+    print(f"{name:28} {meta['hf_class']:18} {len(tok):6} tokens {len(rows):5} rows {errors:3} errors {unknown:5} unknown {sum(sizes.values()):7} bytes")
+
+
+def REAL_VOCAB(name):
+    with open(os.path.join(VOCABS, name, "vocab.txt"), encoding="utf-8", newline="") as f:
+        return f.read()
+
+
+def main():
+    global VOCABS
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ap.add_argument("--only", default="*", help="glob over case names")
+    ap.add_argument("--vocabs", default=OUT, help="where bert-base-{uncased,cased}/vocab.txt are taken from (default: the committed copies)")
+    args = ap.parse_args()
+    VOCABS = args.vocabs
+    if transformers.__version__ != TRANSFORMERS:
+        sys.exit(f"error: transformers {TRANSFORMERS} is pinned, found {transformers.__version__}")
+    transformers.logging.set_verbosity_error()
+    os.makedirs(OUT, exist_ok=True)
+    write(os.path.join(OUT, "corpus.jsonl"), "".join(json.dumps(t) + "\n" for t in CORPUS))
+    for name in CASES:
+        if fnmatch.fnmatch(name, args.only):
+            make_case(name)
+
+
+if __name__ == "__main__":
+    main()
