@@ -1,0 +1,73 @@
+// What it is: the fifth stage of a tokenizer, decoders: tokens -> text.
+// Where it stands: tokenizers, stage 5 of 5.
+// Usage: `Decoder d{WordPieceDecoder{}}; std::string s = d.decode({"un", "##do"});  // "undo"`
+// To add one: a struct with `type`, `fields` and `decode`, and its name in Decoder's list.
+// Source: the `tokenizers` crate 0.23, decoders/*.rs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "transformers/base/export.hpp"
+#include "transformers/base/fields.hpp"
+#include "transformers/tokenizers/normalizers.hpp"  // Replace
+
+namespace transformers {
+
+// "un" "##do" -> "un" "do", other tokens with a space before them; cleanup: no space before "." and the like.
+struct TCPP_API WordPieceDecoder {
+  static constexpr std::string_view type = "WordPiece";
+  std::string prefix = "##";
+  bool cleanup = true;
+
+  void fields(FieldVisitor& f) {
+    f("prefix", prefix);
+    f("cleanup", cleanup);
+  }
+  std::vector<std::string> decode(std::vector<std::string> tokens) const;
+};
+
+// All tokens in one.
+struct TCPP_API Fuse {
+  static constexpr std::string_view type = "Fuse";
+  void fields(FieldVisitor&) {}
+  std::vector<std::string> decode(std::vector<std::string> tokens) const;
+};
+
+// Up to `start` and `stop` times `content` cut off either end of each token.
+struct TCPP_API StripDecoder {
+  static constexpr std::string_view type = "Strip";
+  std::string content = " ";  // one code point
+  int64_t start = 0;
+  int64_t stop = 0;
+
+  void fields(FieldVisitor& f);
+  std::vector<std::string> decode(std::vector<std::string> tokens) const;
+};
+
+struct Decoder;
+
+struct TCPP_API DecoderSequence {
+  static constexpr std::string_view type = "Sequence";
+  static constexpr std::string_view children_name = "decoders";
+  std::vector<Decoder> children;
+
+  void fields(FieldVisitor&) {}
+  std::vector<std::string> decode(std::vector<std::string> tokens) const;
+};
+
+struct TCPP_API Decoder {
+  static constexpr std::string_view stage = "decoder";
+  std::variant<WordPieceDecoder, Fuse, StripDecoder, Replace, DecoderSequence> value;
+
+  std::vector<std::string> decode_chain(std::vector<std::string> tokens) const {
+    return std::visit([&](const auto& d) { return d.decode(std::move(tokens)); }, value);
+  }
+  std::string decode(std::vector<std::string> tokens) const;
+};
+
+}  // namespace transformers

@@ -1,0 +1,108 @@
+// What it is: the second stage of a tokenizer, pre-tokenizers: text -> words, within which the model makes tokens.
+// Where it stands: tokenizers, stage 2 of 5.
+// Usage: `PreTokenizer p{BertPreTokenizer{}}; p.pre_tokenize(pieces);`
+// To add one: a struct with `type`, `fields` and `pre_tokenize`, and its name in PreTokenizer's list.
+// Source: the `tokenizers` crate 0.23, pre_tokenizers/*.rs.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "transformers/base/export.hpp"
+#include "transformers/base/fields.hpp"
+#include "transformers/tokenizers/normalized_string.hpp"
+#include "transformers/tokenizers/normalizers.hpp"  // Pattern
+
+namespace transformers {
+
+// As tokenizer.json spells SplitBehavior.
+inline constexpr std::string_view kSplitBehaviorNames[] = {"Removed", "Isolated", "MergedWithPrevious",
+                                                           "MergedWithNext", "Contiguous"};
+
+// White space removed, every punctuation character a word of its own.
+struct TCPP_API BertPreTokenizer {
+  static constexpr std::string_view type = "BertPreTokenizer";
+  void fields(FieldVisitor&) {}
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+// The matches of \w+|[^\w\s]+
+struct TCPP_API Whitespace {
+  static constexpr std::string_view type = "Whitespace";
+  void fields(FieldVisitor&) {}
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+struct TCPP_API WhitespaceSplit {
+  static constexpr std::string_view type = "WhitespaceSplit";
+  void fields(FieldVisitor&) {}
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+struct TCPP_API Punctuation {
+  static constexpr std::string_view type = "Punctuation";
+  SplitBehavior behavior = SplitBehavior::isolated;
+
+  void fields(FieldVisitor& f) { f.choice("behavior", behavior, kSplitBehaviorNames); }
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+struct TCPP_API Digits {
+  static constexpr std::string_view type = "Digits";
+  bool individual_digits = false;  // false: "123" stays whole
+
+  void fields(FieldVisitor& f) { f("individual_digits", individual_digits); }
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+struct TCPP_API CharDelimiterSplit {
+  static constexpr std::string_view type = "CharDelimiterSplit";
+  std::string delimiter = " ";  // one code point
+
+  void fields(FieldVisitor& f);
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+struct TCPP_API Split {
+  static constexpr std::string_view type = "Split";
+  Pattern pattern;
+  SplitBehavior behavior = SplitBehavior::removed;
+  bool invert = false;  // what the pattern matches is the words, not the delimiters
+
+  void fields(FieldVisitor& f) {
+    pattern.field(f);
+    f.choice("behavior", behavior, kSplitBehaviorNames);
+    f("invert", invert);
+  }
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+struct PreTokenizer;
+
+struct TCPP_API PreTokenizerSequence {
+  static constexpr std::string_view type = "Sequence";
+  static constexpr std::string_view children_name = "pretokenizers";
+  std::vector<PreTokenizer> children;
+
+  void fields(FieldVisitor&) {}
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+struct TCPP_API PreTokenizer {
+  static constexpr std::string_view stage = "pre_tokenizer";
+  std::variant<BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation, Digits, CharDelimiterSplit, Split,
+               PreTokenizerSequence>
+      value;
+
+  void pre_tokenize(PreTokenizedString& s) const {
+    std::visit([&](const auto& p) { p.pre_tokenize(s); }, value);
+  }
+};
+
+inline void PreTokenizerSequence::pre_tokenize(PreTokenizedString& s) const {
+  for (const PreTokenizer& p : children) p.pre_tokenize(s);
+}
+
+}  // namespace transformers

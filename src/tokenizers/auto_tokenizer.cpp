@@ -1,0 +1,500 @@
+// What it is: which tokenizer a model has, found out from its files as transformers does.
+// Where it stands: tokenizers; the top of the component: files in, Tokenizer out.
+// Usage: `auto tokenizer = AutoTokenizer::from_pretrained("models/bert");`
+// Source: transformers 5.23 models/auto/tokenization_auto.py, tokenization_utils_base.py (_from_pretrained),
+// tokenization_utils_tokenizers.py (TokenizersBackend.__init__), models/bert/tokenization_bert.py.
+//
+// What to know when reading: a class with an __init__ of its own (BertTokenizer and its like) takes nothing but the
+// vocabulary from tokenizer.json and builds its pipeline from tokenizer_config.json, so do_lower_case there wins over
+// the normalizer in tokenizer.json. TokenizersBackend (PreTrainedTokenizerFast) takes tokenizer.json as it stands.
+#include <algorithm>
+#include <map>
+
+#include "tokenizer_impl.hpp"
+#include "tokenizer_json.hpp"
+#include "transformers/base/error.hpp"
+#include "transformers/base/model_files.hpp"
+#include "transformers/base/value.hpp"
+#include "transformers/tokenizers/unicode.hpp"
+
+namespace transformers {
+namespace {
+
+constexpr const char kTokenizerFile[] = "tokenizer.json";
+constexpr const char kVocabFile[] = "vocab.txt";
+constexpr const char kTokenizerConfigFile[] = "tokenizer_config.json";
+constexpr const char kSpecialTokensMapFile[] = "special_tokens_map.json";
+constexpr const char kAddedTokensFile[] = "added_tokens.json";
+constexpr const char kConfigFile[] = "config.json";
+
+// What a tokenizer class of transformers amounts to here.
+struct TokenizerClass {
+  std::string_view name;
+  bool rebuilds;                 // makes BERT's pipeline around the vocabulary; false: tokenizer.json as it stands
+  bool has_token_type_ids;       // in model_input_names
+  bool reads_do_lower_case;      // false: always lower case
+  bool replaces_post_processor;  // loads tokenizer.json whole, but puts [CLS] and [SEP] around the text in any case
+};
+
+constexpr TokenizerClass kBackend{"TokenizersBackend", false, false, true, false};
+constexpr TokenizerClass kClasses[] = {
+    {"BertTokenizer", true, true, true, true},
+    {"DistilBertTokenizer", true, false, true, true},
+    {"ElectraTokenizer", true, true, true, true},
+    {"LayoutLMTokenizer", true, true, true, true},
+    {"LxmertTokenizer", true, true, true, true},
+    {"MobileBertTokenizer", true, true, true, true},
+    {"SqueezeBertTokenizer", true, true, true, true},
+    {"ConvBertTokenizer", false, true, true, true},
+    {"DPRContextEncoderTokenizer", true, true, false, true},
+    {"DPRQuestionEncoderTokenizer", true, true, false, true},
+    {"DPRReaderTokenizer", true, false, false, true},
+};
+
+// The model types whose registered class is BertTokenizer.
+constexpr std::string_view kBertModelTypes[] = {"align",          "bark",         "bert",          "blip",
+                                                "bros",           "chinese_clip", "convbert",      "distilbert",
+                                                "electra",        "ernie",        "flava",         "git",
+                                                "grounding-dino", "layoutlm",     "megatron-bert", "mm-grounding-dino",
+                                                "nezha",          "nomic_bert",   "qdqbert",       "realm",
+                                                "retribert",      "squeezebert",  "tvp",           "vilt",
+                                                "visual_bert",    "mobilebert",   "lxmert"};
+
+std::string_view without_fast(std::string_view name) {
+  if (name.ends_with("Fast")) name.remove_suffix(4);
+  return name;
+}
+
+const TokenizerClass* find_class(std::string_view name) {
+  for (const TokenizerClass& c : kClasses) {
+    if (c.name == without_fast(name)) return &c;
+  }
+  return nullptr;
+}
+
+// One JSON file of the model, an empty object when it is absent.
+Value read_object(const ModelFiles& files, const char* name) {
+  if (!files.has(name)) return Value(Value::Object{});
+  Value v = parse_json(files.read_text(name), files.where(name));
+  if (!v.is_object()) {
+    throw Error(ErrorCode::corrupt_file, "expected an object, found a " + std::string(v.type_name()),
+                files.where(name));
+  }
+  return v;
+}
+
+// The string at `key`, if there is one that is not null.
+std::optional<std::string> get_string(const Value& object, std::string_view key, const std::string& where) {
+  const Value* v = object.find(key);
+  if (!v || v->is_null()) return std::nullopt;
+  if (!v->is_string()) {
+    throw Error(ErrorCode::corrupt_file, "expected a string, found a " + std::string(v->type_name()),
+                where + ": " + std::string(key));
+  }
+  return v->as_string();
+}
+
+bool get_boolean(const Value& object, std::string_view key, bool absent, const std::string& where) {
+  const Value* v = object.find(key);
+  if (!v || v->is_null()) return absent;
+  if (!v->is_boolean()) {
+    throw Error(ErrorCode::corrupt_file, "expected a boolean, found a " + std::string(v->type_name()),
+                where + ": " + std::string(key));
+  }
+  return v->as_boolean();
+}
+
+std::optional<Side> get_side(const Value& object, std::string_view key, const std::string& where) {
+  const auto side = get_string(object, key, where);
+  if (!side) return std::nullopt;
+  if (*side == "left" || *side == "Left") return Side::left;
+  if (*side == "right" || *side == "Right") return Side::right;
+  throw Error(ErrorCode::corrupt_file, "expected \"left\" or \"right\", found \"" + *side + '"',
+              where + ": " + std::string(key));
+}
+
+// A token as configurations write it: its text, or an object with its flags.
+struct ConfiguredToken {
+  std::string content;
+  std::optional<AddedToken> flags;  // absent: only a string was given
+};
+
+std::optional<ConfiguredToken> read_token(const Value& v, const std::string& where) {
+  if (v.is_null()) return std::nullopt;
+  if (v.is_string()) return ConfiguredToken{v.as_string(), std::nullopt};
+  if (v.is_object() && v.find("content")) {
+    AddedToken token;
+    try {
+      read_fields(token, v, where);
+    } catch (const Error& e) {
+      rethrow_with(e, where);
+    }
+    // AddedToken(special=True) is not normalized unless it says so.
+    if (!v.find("normalized")) token.normalized = !token.special;
+    return ConfiguredToken{token.content, token};
+  }
+  throw Error(ErrorCode::corrupt_file, "expected a token, found a " + std::string(v.type_name()), where);
+}
+
+// Everything the configuration files say about special and added tokens.
+struct TokenConfig {
+  std::map<std::string, ConfiguredToken, std::less<>> named;  // "cls_token" and others that end in "_token"
+  std::vector<std::string> named_order;
+  std::vector<ConfiguredToken> extra;
+  std::map<int64_t, AddedToken> added;  // by the id the files give, which only orders them
+
+  void set(const std::string& key, ConfiguredToken token) {
+    if (!named.contains(key)) named_order.push_back(key);
+    named.insert_or_assign(key, std::move(token));
+  }
+};
+
+bool is_standard_name(std::string_view key) {
+  return std::find(kSpecialTokenKeys.begin(), kSpecialTokenKeys.end(), key) != kSpecialTokenKeys.end();
+}
+
+void read_extra(TokenConfig& out, const Value& v, const std::string& where) {
+  if (v.is_object()) {  // named tokens of a model of its own
+    for (const auto& [key, token] : v.as_object()) {
+      if (auto t = read_token(token, where)) out.set(key, std::move(*t));
+    }
+    return;
+  }
+  if (v.is_null()) return;
+  if (!v.is_array())
+    throw Error(ErrorCode::corrupt_file, "expected an array of tokens, found a " + std::string(v.type_name()), where);
+  out.extra.clear();
+  for (const Value& token : v.as_array()) {
+    if (auto t = read_token(token, where)) out.extra.push_back(std::move(*t));
+  }
+}
+
+TokenConfig read_token_config(const ModelFiles& files, const Value& config, const TokenizerJson* json) {
+  const std::string where = files.where(kTokenizerConfigFile);
+  TokenConfig out;
+  const auto read_named = [&](const Value& object, const std::string& file, bool are_special) {
+    for (const auto& [key, v] : object.as_object()) {
+      const bool standard = is_standard_name(key);
+      if (!standard && !(key.ends_with("_token") && (v.is_string() || v.is_object()))) continue;
+      auto token = read_token(v, file + ": " + key);
+      if (!token) {
+        out.named.erase(key);
+        continue;
+      }
+      if (are_special && token->flags) token->flags->special = true;
+      out.set(key, std::move(*token));
+    }
+    const Value* extra = object.find("extra_special_tokens");
+    if (!extra || extra->is_null()) extra = object.find("additional_special_tokens");
+    if (extra) read_extra(out, *extra, file + ": extra_special_tokens");
+  };
+  read_named(config, where, false);
+
+  if (const Value* decoder = config.find("added_tokens_decoder")) {
+    const std::string path = where + ": added_tokens_decoder";
+    if (!decoder->is_object())
+      throw Error(ErrorCode::corrupt_file, "expected an object, found a " + std::string(decoder->type_name()), path);
+    for (const auto& [id, v] : decoder->as_object()) {
+      const bool is_number = !id.empty() && id.size() <= 10 &&
+                             std::all_of(id.begin(), id.end(), [](char c) { return c >= '0' && c <= '9'; });
+      auto token = read_token(v, path + "[\"" + id + "\"]");
+      if (!is_number || !token || !token->flags) {
+        throw Error(ErrorCode::corrupt_file, "expected an id with a token's content and flags",
+                    path + "[\"" + id + "\"]");
+      }
+      out.added.insert_or_assign(std::stoll(id), *token->flags);
+    }
+  } else {
+    const Value map = read_object(files, kSpecialTokensMapFile);
+    read_named(map, files.where(kSpecialTokensMapFile), true);
+    const auto is_special = [&](std::string_view content) {
+      for (const auto& [key, token] : out.named) {
+        if (is_standard_name(key) && token.content == content) return true;
+      }
+      return std::any_of(out.extra.begin(), out.extra.end(), [&](const auto& t) { return t.content == content; });
+    };
+    const Value legacy = read_object(files, kAddedTokensFile);
+    for (const auto& [content, id] : legacy.as_object()) {
+      if (!id.is_integer()) {
+        throw Error(ErrorCode::corrupt_file, "expected an id, found a " + std::string(id.type_name()),
+                    files.where(kAddedTokensFile) + ": " + content);
+      }
+      const bool special = is_special(content);
+      out.added.insert_or_assign(id.as_integer(), AddedToken{content, false, false, false, !special, special});
+    }
+    if (json) {
+      for (const auto& [id, token] : json->added_tokens) out.added.insert_or_assign(id, token);
+    }
+  }
+  // A named token that was given as a bare string has the flags of the added token of that text.
+  for (auto& [key, token] : out.named) {
+    if (!is_standard_name(key)) continue;
+    for (const auto& [id, added] : out.added) {
+      if (added.content == token.content) token.flags = added;
+    }
+  }
+  return out;
+}
+
+// The vocabulary file of BERT: one token a line, the line's number its id. Lines end at "\n" or "\r\n"; white space at
+// the end of a line is no part of it; of equal lines the last counts.
+Vocab read_vocab_txt(const std::string& text, const std::string& where) {
+  if (text.empty()) throw Error(ErrorCode::corrupt_file, "the vocabulary is empty", where);
+  const std::size_t good = unicode::well_formed_prefix(text);
+  if (good < text.size()) {
+    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(good), '\n');
+    throw Error(ErrorCode::corrupt_file, "invalid UTF-8 in line " + std::to_string(line), where);
+  }
+  Vocab vocab;
+  vocab.reserve(static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1, text.size());
+  int64_t id = 0;
+  for (std::size_t begin = 0; begin < text.size(); ++id) {
+    std::size_t end = text.find('\n', begin);
+    const std::size_t next = end == std::string::npos ? text.size() : end + 1;
+    if (end == std::string::npos) end = text.size();
+    while (end > begin) {
+      std::size_t last = end - 1;
+      while ((static_cast<unsigned char>(text[last]) & 0xC0) == 0x80) --last;
+      std::size_t i = last;
+      if (!unicode::is_whitespace(unicode::next(text, i))) break;
+      end = last;
+    }
+    if (id > INT32_MAX) throw Error(ErrorCode::limit, "more than 2^31 lines", where);
+    vocab.add(std::string_view(text).substr(begin, end - begin), static_cast<int32_t>(id));
+    begin = next;
+  }
+  vocab.finish(where);
+  return vocab;
+}
+
+class Loader {
+ public:
+  Loader(const ModelFiles& files, const TokenizerOptions& options) : files_(files), options_(options) {}
+
+  std::shared_ptr<const Tokenizer> load() {
+    const bool has_json = files_.has(kTokenizerFile);
+    if (!has_json && !files_.has(kVocabFile)) {
+      throw Error(ErrorCode::not_found, "there is neither tokenizer.json nor vocab.txt", files_.where(""));
+    }
+    config_ = read_object(files_, kTokenizerConfigFile);
+    config_where_ = files_.where(kTokenizerConfigFile);
+    class_ = choose_class(has_json);
+    if (has_json) json_ = read_tokenizer_json(files_.read_text(kTokenizerFile), files_.where(kTokenizerFile));
+    tokens_ = read_token_config(files_, config_, json_ ? &*json_ : nullptr);
+
+    impl_->compiled = options_.compiled;
+    if (class_.has_token_type_ids) impl_->model_input_names = {"input_ids", "token_type_ids", "attention_mask"};
+    if (class_.rebuilds || !has_json) {
+      build_bert();
+    } else {
+      take_json();
+    }
+    read_settings();
+    add_tokens();
+    if (class_.replaces_post_processor) put_bert_template();
+    if (!impl_->post_processor) impl_->post_processor = PostProcessor{TemplateProcessing{}};
+    impl_->finish();
+    return std::make_shared<const Tokenizer>(std::unique_ptr<const Tokenizer::Impl>(std::move(impl_)));
+  }
+
+ private:
+  TokenizerClass choose_class(bool has_json) const {
+    const Value model_config = read_object(files_, kConfigFile);
+    const std::string model_type = get_string(model_config, "model_type", files_.where(kConfigFile)).value_or("");
+    std::optional<std::string> declared = get_string(config_, "tokenizer_class", config_where_);
+    if (!declared || declared->empty())
+      declared = get_string(model_config, "tokenizer_class", files_.where(kConfigFile));
+    const bool bert_type =
+        std::find(std::begin(kBertModelTypes), std::end(kBertModelTypes), model_type) != std::end(kBertModelTypes);
+    if (!declared || declared->empty()) {
+      if (bert_type) return kClasses[0];
+      if (has_json) return kBackend;
+      throw Error(ErrorCode::unsupported,
+                  "there is only vocab.txt, and neither tokenizer_config.json (tokenizer_class) nor config.json "
+                  "(model_type) says which tokenizer it belongs to",
+                  files_.where(kVocabFile));
+    }
+    if (const TokenizerClass* known = find_class(*declared)) return *known;
+    // Any other class reads its tokenizer.json; without one its own rules would be needed.
+    if (has_json) return kBackend;
+    throw Error(ErrorCode::unsupported, "tokenizer_class \"" + *declared + "\" without tokenizer.json is not supported",
+                config_where_);
+  }
+
+  std::string special(SpecialName name, const char* absent) const {
+    const auto at = tokens_.named.find(kSpecialTokenKeys[name]);
+    return at == tokens_.named.end() ? absent : at->second.content;
+  }
+
+  // BertTokenizer.__init__
+  void build_bert() {
+    WordPiece model;
+    // A class that names its special tokens has them even where the files are silent; an explicit null stays none.
+    for (const auto& [name, token] :
+         {std::pair{kUnk, "[UNK]"}, {kSep, "[SEP]"}, {kPad, "[PAD]"}, {kCls, "[CLS]"}, {kMask, "[MASK]"}}) {
+      const std::string key(kSpecialTokenKeys[name]);
+      if (tokens_.named.contains(key)) continue;
+      const Value* v = config_.find(key);
+      if (v && v->is_null()) continue;
+      tokens_.set(key, {token, std::nullopt});
+    }
+    model.unk_token = special(kUnk, "None");
+    if (json_) {
+      if (!json_->has_vocab) {
+        throw Error(ErrorCode::corrupt_file,
+                    "the model has no \"vocab\" object, which " + std::string(class_.name) + " needs",
+                    json_->where + ": model");
+      }
+      model.vocab = std::move(json_->vocab);
+    } else {
+      model.vocab = read_vocab_txt(files_.read_text(kVocabFile), files_.where(kVocabFile));
+    }
+    model.finish();
+    impl_->model.value = std::move(model);
+    BertNormalizer normalizer;
+    normalizer.lowercase = !class_.reads_do_lower_case || get_boolean(config_, "do_lower_case", true, config_where_);
+    normalizer.handle_chinese_chars = get_boolean(config_, "tokenize_chinese_chars", true, config_where_);
+    if (const Value* v = config_.find("strip_accents"); v && !v->is_null()) {
+      normalizer.strip_accents = get_boolean(config_, "strip_accents", false, config_where_);
+    }
+    impl_->normalizer = Normalizer{normalizer};
+    impl_->pre_tokenizer = PreTokenizer{BertPreTokenizer{}};
+    impl_->decoder = Decoder{WordPieceDecoder{}};
+  }
+
+  void take_json() {
+    impl_->model = make_model(*json_);
+    impl_->normalizer = make_optional_component<Normalizer>(json_->normalizer, json_->where);
+    impl_->pre_tokenizer = make_optional_component<PreTokenizer>(json_->pre_tokenizer, json_->where);
+    impl_->post_processor = make_optional_component<PostProcessor>(json_->post_processor, json_->where);
+    impl_->decoder = make_optional_component<Decoder>(json_->decoder, json_->where);
+    std::vector<AddedToken> added;
+    for (const auto& [id, token] : json_->added_tokens) added.push_back(token);
+    impl_->added.add(added, impl_->model.vocab());
+  }
+
+  void read_settings() {
+    if (const Value* names = config_.find("model_input_names"); names && !names->is_null()) {
+      if (!names->is_array())
+        throw Error(ErrorCode::corrupt_file, "expected an array of strings", config_where_ + ": model_input_names");
+      impl_->model_input_names.clear();
+      for (const Value& name : names->as_array()) {
+        if (!name.is_string())
+          throw Error(ErrorCode::corrupt_file, "expected an array of strings", config_where_ + ": model_input_names");
+        impl_->model_input_names.push_back(name.as_string());
+      }
+    }
+    const Value* length = config_.find("model_max_length");
+    if (!length) length = config_.find("max_len");
+    // transformers writes "no limit" as 10^30, which is no integer here.
+    if (length && length->is_integer() && length->as_integer() > 0) impl_->model_max_length = length->as_integer();
+    if (length && !length->is_null() && !length->is_number()) {
+      throw Error(ErrorCode::corrupt_file, "expected a number, found a " + std::string(length->type_name()),
+                  config_where_ + ": model_max_length");
+    }
+    if (options_.model_max_length) impl_->model_max_length = options_.model_max_length;
+
+    // The padding and truncation stored in tokenizer.json are not applied, but their sides and pad token count.
+    auto padding_side = get_side(config_, "padding_side", config_where_);
+    auto truncation_side = get_side(config_, "truncation_side", config_where_);
+    if (json_ && json_->padding.is_object()) {
+      const std::string where = json_->where + ": padding";
+      if (!padding_side) padding_side = get_side(json_->padding, "direction", where);
+      if (const auto token = get_string(json_->padding, "pad_token", where);
+          token && !tokens_.named.contains("pad_token")) {
+        tokens_.set("pad_token", {*token, std::nullopt});
+      }
+    }
+    if (json_ && json_->truncation.is_object() && !truncation_side) {
+      truncation_side = get_side(json_->truncation, "direction", json_->where + ": truncation");
+    }
+    impl_->padding_side = options_.padding_side.value_or(padding_side.value_or(Side::right));
+    impl_->truncation_side = options_.truncation_side.value_or(truncation_side.value_or(Side::right));
+    impl_->clean_up_tokenization_spaces = options_.clean_up_tokenization_spaces.value_or(
+        get_boolean(config_, "clean_up_tokenization_spaces", false, config_where_));
+    impl_->split_special_tokens = get_boolean(config_, "split_special_tokens", false, config_where_);
+  }
+
+  // TokenizersBackend.__init__: what the files name and the tokenizer does not have yet.
+  void add_tokens() {
+    std::vector<AddedToken> to_add;
+    std::vector<std::string> known;  // contents that need not be added for their name's sake
+    for (const auto& [id, token] : impl_->added.by_id()) known.push_back(token.content);
+    const auto is_named = [&](std::string_view content) {
+      return std::any_of(tokens_.named.begin(), tokens_.named.end(),
+                         [&](const auto& named) { return named.second.content == content; });
+    };
+    const auto add = [&](const std::string& content, const std::optional<AddedToken>& flags) {
+      AddedToken token = flags.value_or(AddedToken{content, false, false, false, false, true});
+      if (is_named(content)) token.special = true;
+      to_add.push_back(std::move(token));
+      known.push_back(content);
+    };
+    for (const auto& [id, token] : tokens_.added) {
+      const auto same = impl_->added.id(token.content);
+      if (same && *impl_->added.find(*same) == token) continue;
+      add(token.content, token);
+    }
+    std::sort(known.begin(), known.end());
+    const auto is_known = [&](const std::string& content) {
+      return std::find(known.begin(), known.end(), content) != known.end();
+    };
+    for (const std::string_view name : kSpecialTokenKeys) {
+      const auto at = tokens_.named.find(name);
+      if (at != tokens_.named.end() && !is_known(at->second.content)) add(at->second.content, at->second.flags);
+    }
+    for (const std::string& key : tokens_.named_order) {
+      const auto at = tokens_.named.find(key);
+      if (at == tokens_.named.end() || is_standard_name(key)) continue;
+      impl_->other_special_tokens.push_back(at->second.content);
+      if (!is_known(at->second.content)) add(at->second.content, at->second.flags);
+    }
+    for (const ConfiguredToken& token : tokens_.extra) {
+      impl_->other_special_tokens.push_back(token.content);
+      if (!is_known(token.content)) add(token.content, token.flags);
+    }
+    impl_->added.add(to_add, impl_->model.vocab());
+    for (std::size_t name = 0; name < kSpecialNames; ++name) {
+      const auto at = tokens_.named.find(kSpecialTokenKeys[name]);
+      if (at != tokens_.named.end()) impl_->special_tokens[name] = at->second.content;
+    }
+  }
+
+  // [CLS] A [SEP] and [CLS] A [SEP] B [SEP], as the class puts them whatever the file says.
+  void put_bert_template() {
+    using Piece = TemplateProcessing::Piece;
+    const std::string cls = special(kCls, "None"), sep = special(kSep, "None");
+    const int32_t cls_id = impl_->token_to_id(cls).value_or(2), sep_id = impl_->token_to_id(sep).value_or(3);
+    TemplateProcessing t;
+    t.special_tokens[cls] = {{cls_id}, {cls}};
+    t.special_tokens[sep] = {{sep_id}, {sep}};
+    t.single = {Piece{-1, cls, 0}, Piece{0, "", 0}, Piece{-1, sep, 0}};
+    t.pair = t.single;
+    t.pair.insert(t.pair.end(), {Piece{1, "", 1}, Piece{-1, sep, 1}});
+    impl_->post_processor = PostProcessor{std::move(t)};
+  }
+
+  const ModelFiles& files_;
+  const TokenizerOptions& options_;
+  Value config_;
+  std::string config_where_;
+  TokenizerClass class_ = kBackend;
+  std::optional<TokenizerJson> json_;
+  TokenConfig tokens_;
+  std::unique_ptr<Tokenizer::Impl> impl_ = std::make_unique<Tokenizer::Impl>();
+};
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer> AutoTokenizer::from_pretrained(const std::filesystem::path& directory,
+                                                                const TokenizerOptions& options) {
+  return from_files(ModelFiles::from_directory(directory), options);
+}
+
+std::shared_ptr<const Tokenizer> AutoTokenizer::from_files(std::shared_ptr<const ModelFiles> files,
+                                                           const TokenizerOptions& options) {
+  check_argument(files != nullptr, "no files");
+  return Loader(*files, options).load();
+}
+
+}  // namespace transformers

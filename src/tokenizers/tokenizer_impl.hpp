@@ -1,0 +1,98 @@
+// What it is: what a Tokenizer is made of: five stages, added tokens, and what the configuration files say.
+// Where it stands: tokenizers; AutoTokenizer fills it in, Tokenizer runs it.
+// Usage: `auto impl = std::make_unique<Tokenizer::Impl>(); impl->model = ...; impl->finish(); Tokenizer
+// t(std::move(impl));`
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bert_path.hpp"
+#include "transformers/tokenizers/added_tokens.hpp"
+#include "transformers/tokenizers/decoders.hpp"
+#include "transformers/tokenizers/models.hpp"
+#include "transformers/tokenizers/normalizers.hpp"
+#include "transformers/tokenizers/pre_tokenizers.hpp"
+#include "transformers/tokenizers/processors.hpp"
+#include "transformers/tokenizers/tokenizer.hpp"
+
+namespace transformers {
+
+// The named special tokens, in HF's order.
+enum SpecialName { kBos, kEos, kUnk, kSep, kPad, kCls, kMask, kSpecialNames };
+inline constexpr std::array<std::string_view, kSpecialNames> kSpecialTokenKeys = {
+    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+
+struct Tokenizer::Impl {
+  std::optional<Normalizer> normalizer;
+  std::optional<PreTokenizer> pre_tokenizer;
+  TokenizerModel model;
+  std::optional<PostProcessor> post_processor;
+  std::optional<Decoder> decoder;
+  AddedVocabulary added;
+
+  std::array<std::optional<std::string>, kSpecialNames> special_tokens;
+  std::vector<std::string> other_special_tokens;
+  std::vector<std::string> model_input_names{"input_ids", "attention_mask"};
+  std::optional<int64_t> model_max_length;
+  Side padding_side = Side::right;
+  Side truncation_side = Side::right;
+  bool clean_up_tokenization_spaces = false;
+  bool split_special_tokens = false;
+  bool compiled = true;
+
+  // Made by finish() from the above.
+  std::array<std::optional<int32_t>, kSpecialNames> special_ids;
+  std::vector<int32_t> all_special_ids;
+  bool has_token_type_ids = false;
+  int64_t highest_id = -1;
+  // The post-processor as a list of texts and special tokens, where it is one: all that ids_only needs of it.
+  struct Part {
+    int32_t sequence;  // 0 first text, 1 second, -1: the special token `id`
+    int32_t id;
+    int32_t type_id;
+  };
+  std::optional<std::vector<Part>> parts_of_one, parts_of_two;
+  std::unique_ptr<const BertPath> bert;  // when the pipeline is BERT's throughout
+
+  void finish();
+
+  std::optional<int32_t> token_to_id(std::string_view token) const;
+  std::optional<std::string_view> id_to_token(int32_t id) const;
+
+  // EncodeOptions with everything decided.
+  struct Plan {
+    bool add_special_tokens, split_special, ids_only, return_overflowing;
+    TruncationStrategy truncation;
+    PaddingStrategy padding;
+    int64_t max_length = 0, stride = 0, pad_to_multiple_of = 0;
+    Side truncation_side, padding_side;
+    int32_t pad_id = 0;
+    std::string pad_token;
+  };
+  Plan plan(const EncodeOptions& options) const;
+
+  // A text as it comes, or one given in words.
+  struct Input {
+    std::string_view text;
+    std::span<const std::string> words;
+    bool is_words = false;
+  };
+  // One input without special tokens, truncation and padding.
+  Encoding encode_input(const Input& input, int32_t type_id, const Plan& plan) const;
+  // One or two inputs with all but padding.
+  Encoding encode(const Input& first, const Input* second, const Plan& plan) const;
+  // Pads each to the length that the plan and the longest of them ask for.
+  void pad(std::span<Encoding> encodings, const Plan& plan) const;
+
+ private:
+  void encode_text(std::string_view text, int32_t word_id, const Plan& plan, Encoding& out) const;
+  Encoding encode_ids(const Input& first, const Input* second, const Plan& plan, const std::vector<Part>& parts) const;
+};
+
+}  // namespace transformers

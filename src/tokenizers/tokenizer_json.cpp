@@ -1,0 +1,303 @@
+// What it is: the event handler that reads tokenizer.json.
+// Where it stands: tokenizers; see tokenizer_json.hpp.
+#include "tokenizer_json.hpp"
+
+#include <algorithm>
+#include <climits>
+
+#include "transformers/base/json_events.hpp"
+
+namespace transformers {
+namespace {
+
+// Builds one small Value from events. `done()` after the event that completes it.
+class ValueBuilder {
+ public:
+  void scalar(Value v) { place(std::move(v)); }
+  void start(Value v) { open_.push_back({std::move(v), {}}); }
+  void key(std::string& name) { open_.back().key = std::move(name); }
+  void end(const std::string& where) {
+    Value v = std::move(open_.back().value);
+    open_.pop_back();
+    if (v.is_object()) refuse_duplicates(v.as_object(), where);
+    place(std::move(v));
+  }
+  bool done() const { return open_.empty(); }
+  Value take() { return std::move(result_); }
+
+ private:
+  struct Open {
+    Value value;
+    std::string key;
+  };
+  void place(Value v) {
+    if (open_.empty()) {
+      result_ = std::move(v);
+    } else if (open_.back().value.is_array()) {
+      open_.back().value.as_array().push_back(std::move(v));
+    } else {
+      open_.back().value.as_object().emplace_back(std::move(open_.back().key), std::move(v));
+    }
+  }
+  static void refuse_duplicates(const Value::Object& object, const std::string& where) {
+    std::vector<std::string_view> keys;
+    for (const auto& member : object) keys.push_back(member.first);
+    std::sort(keys.begin(), keys.end());
+    const auto twice = std::adjacent_find(keys.begin(), keys.end());
+    if (twice != keys.end())
+      throw Error(ErrorCode::corrupt_file, "the key \"" + std::string(*twice) + "\" stands twice", where);
+  }
+  std::vector<Open> open_;
+  Value result_;
+};
+
+class Reader final : public JsonEvents {
+ public:
+  explicit Reader(TokenizerJson& out) : out_(out) {}
+
+  void null() override { scalar(Value()); }
+  void boolean(bool v) override { scalar(Value(v)); }
+  void integer(int64_t v) override {
+    if (place_ == Place::vocab) return add_to_vocab(v);
+    scalar(Value(v));
+  }
+  void number(double v) override {
+    if (place_ == Place::vocab) wrong_id(std::to_string(v));
+    scalar(Value(v));
+  }
+  void string(std::string& v) override { scalar(Value(std::move(v))); }
+  void start_array() override { start(Value(Value::Array{}), false); }
+  void start_object() override { start(Value(Value::Object{}), true); }
+  void end_array() override { end(); }
+  void end_object() override { end(); }
+  void key(std::string& name) override {
+    if (place_ == Place::top || place_ == Place::model || place_ == Place::vocab) {
+      key_ = std::move(name);
+    } else if (place_ == Place::value) {
+      builder_.key(name);
+    }
+  }
+
+  void finish() {
+    if (!saw_top_) fail("expected an object", "");
+    if (out_.model.is_null()) fail("there is no \"model\"", "");
+    const Value* type = out_.model.find("type");
+    if (type && !type->is_string()) fail("expected a string, found a " + std::string(type->type_name()), "model.type");
+    if (type) {
+      out_.model_type = type->as_string();
+    } else if (has_merges_) {
+      out_.model_type = "BPE";
+    } else if (!out_.has_vocab) {
+      out_.model_type = "Unigram";
+    } else if (out_.model.find("continuing_subword_prefix") || out_.model.find("max_input_chars_per_word")) {
+      out_.model_type = "WordPiece";
+    } else {
+      out_.model_type = "WordLevel";
+    }
+    out_.vocab.finish(out_.where + ": model.vocab");
+  }
+
+ private:
+  // Where in the file the reader is. `skipped`: inside something that is counted but not kept.
+  enum class Place { before, top, model, vocab, added_tokens, value, skipped, after };
+
+  [[noreturn]] void fail(const std::string& message, const std::string& path) const {
+    throw Error(ErrorCode::corrupt_file, message, path.empty() ? out_.where : out_.where + ": " + path);
+  }
+  [[noreturn]] void wrong_id(const std::string& found) const {
+    fail("expected an id from 0 to 2147483647, found " + found, "model.vocab[\"" + key_ + "\"]");
+  }
+  void add_to_vocab(int64_t id) {
+    if (id < 0 || id > INT_MAX) wrong_id(std::to_string(id));
+    if (!out_.vocab.add(key_, static_cast<int32_t>(id))) fail("the token \"" + key_ + "\" stands twice", "model.vocab");
+  }
+
+  void scalar(Value v) {
+    switch (place_) {
+      case Place::value:
+        builder_.scalar(std::move(v));
+        break;
+      case Place::top:
+        keep_top(std::move(v));
+        break;
+      case Place::model:
+        keep_in_model(std::move(v));
+        break;
+      case Place::vocab:
+        wrong_id("a " + std::string(v.type_name()));
+      case Place::added_tokens:
+        fail("expected an object, found a " + std::string(v.type_name()), added_path());
+      case Place::skipped:
+        break;
+      case Place::before:
+      case Place::after:
+        fail("expected an object, found a " + std::string(v.type_name()), "");
+    }
+  }
+
+  void start(Value v, bool is_object) {
+    switch (place_) {
+      case Place::before:
+        if (!is_object) fail("expected an object, found an array", "");
+        place_ = Place::top;
+        saw_top_ = true;
+        return;
+      case Place::top:
+        if (key_ == "model") {
+          if (!is_object) fail("expected an object, found an array", "model");
+          if (!out_.model.is_null()) fail("the key \"model\" stands twice", "");
+          out_.model = Value(Value::Object{});
+          place_ = Place::model;
+          return;
+        }
+        if (key_ == "added_tokens") {
+          if (is_object) fail("expected an array, found an object", "added_tokens");
+          place_ = Place::added_tokens;
+          return;
+        }
+        break;
+      case Place::model:
+        if (key_ == "vocab" && is_object) {
+          if (out_.has_vocab) fail("the key \"vocab\" stands twice", "model");
+          out_.has_vocab = true;
+          place_ = Place::vocab;
+          return;
+        }
+        if (key_ == "vocab" || key_ == "merges") {
+          if (key_ == "merges") has_merges_ = true;
+          place_ = Place::skipped;
+          depth_ = 1;
+          return;
+        }
+        break;
+      case Place::vocab:
+        wrong_id(is_object ? "an object" : "an array");
+      case Place::added_tokens:
+        if (!is_object) fail("expected an object, found an array", added_path());
+        break;
+      case Place::skipped:
+        ++depth_;
+        return;
+      case Place::value:
+        builder_.start(std::move(v));
+        return;
+      case Place::after:
+        return;
+    }
+    outside_ = place_;
+    place_ = Place::value;
+    builder_.start(std::move(v));
+  }
+
+  void end() {
+    switch (place_) {
+      case Place::value:
+        builder_.end(out_.where);
+        if (!builder_.done()) return;
+        place_ = outside_;
+        if (place_ == Place::top) keep_top(builder_.take());
+        if (place_ == Place::model) keep_in_model(builder_.take());
+        if (place_ == Place::added_tokens) keep_added(builder_.take());
+        return;
+      case Place::skipped:
+        if (--depth_ == 0) place_ = Place::model;
+        return;
+      case Place::vocab:
+        place_ = Place::model;
+        return;
+      case Place::model:
+      case Place::added_tokens:
+        place_ = Place::top;
+        return;
+      default:
+        place_ = Place::after;
+    }
+  }
+
+  void keep_top(Value v) {
+    if (key_ == "version") {
+      if (!v.is_string() || v.as_string() != "1.0") {
+        throw Error(ErrorCode::unsupported,
+                    "expected version \"1.0\"" + (v.is_string() ? ", found \"" + v.as_string() + '"' : ""),
+                    out_.where + ": version");
+      }
+      return;
+    }
+    if (key_ == "model") fail("expected an object, found a " + std::string(v.type_name()), "model");
+    if (key_ == "added_tokens" && !v.is_null())
+      fail("expected an array, found a " + std::string(v.type_name()), "added_tokens");
+    for (const auto& [name, member] : {std::pair<const char*, Value*>{"truncation", &out_.truncation},
+                                       {"padding", &out_.padding},
+                                       {"normalizer", &out_.normalizer},
+                                       {"pre_tokenizer", &out_.pre_tokenizer},
+                                       {"post_processor", &out_.post_processor},
+                                       {"decoder", &out_.decoder}}) {
+      if (key_ != name) continue;
+      if (!v.is_null() && !v.is_object())
+        fail("expected an object or null, found a " + std::string(v.type_name()), key_);
+      if (!member->is_null()) fail("the key \"" + key_ + "\" stands twice", "");
+      *member = std::move(v);
+    }
+  }
+
+  void keep_in_model(Value v) {
+    if (key_ == "vocab") fail("expected an object, found a " + std::string(v.type_name()), "model.vocab");
+    if (out_.model.find(key_)) fail("the key \"" + key_ + "\" stands twice", "model");
+    out_.model.as_object().emplace_back(key_, std::move(v));
+  }
+
+  std::string added_path() const { return "added_tokens[" + std::to_string(out_.added_tokens.size()) + ']'; }
+
+  void keep_added(const Value& v) {
+    const std::string where = out_.where + ": " + added_path();
+    AddedToken token;
+    try {
+      read_fields(token, v, where);
+    } catch (const Error& e) {
+      rethrow_with(e, where);
+    }
+    const Value* id = v.find("id");
+    if (!id || !id->is_integer() || id->as_integer() < 0 || id->as_integer() > INT_MAX) {
+      throw Error(ErrorCode::corrupt_file, "expected an \"id\" from 0 to 2147483647", where);
+    }
+    if (!v.find("content")) throw Error(ErrorCode::corrupt_file, "there is no \"content\"", where);
+    out_.added_tokens.emplace_back(id->as_integer(), std::move(token));
+  }
+
+  TokenizerJson& out_;
+  Place place_ = Place::before, outside_ = Place::before;
+  std::string key_;
+  ValueBuilder builder_;
+  int depth_ = 0;
+  bool has_merges_ = false, saw_top_ = false;
+};
+
+}  // namespace
+
+TokenizerJson read_tokenizer_json(std::string_view text, const std::string& where) {
+  TokenizerJson out;
+  out.where = where;
+  // A token takes 12 bytes and more in the file, with its id and punctuation.
+  out.vocab.reserve(text.size() / 20, text.size() / 2);
+  Reader reader(out);
+  read_json(text, where, reader);
+  reader.finish();
+  return out;
+}
+
+TokenizerModel make_model(TokenizerJson& json) {
+  Value::Object members = json.model.as_object();
+  std::erase_if(members, [](const auto& m) { return m.first == "type"; });
+  members.emplace_back("type", Value(json.model_type));
+  TokenizerModel model = make_component<TokenizerModel>(Value(std::move(members)), json.where, "model");
+  if (!json.has_vocab) throw Error(ErrorCode::corrupt_file, "there is no \"vocab\"", json.where + ": model");
+  std::visit(
+      [&](auto& m) {
+        m.vocab = std::move(json.vocab);
+        m.finish();
+      },
+      model.value);
+  return model;
+}
+
+}  // namespace transformers
