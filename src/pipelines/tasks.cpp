@@ -1,0 +1,49 @@
+// The table of tasks, from tasks.def, and pipeline() over it.
+#include <string>
+
+#include "transformers/base/error.hpp"
+#include "transformers/pipelines/feature_extraction.hpp"
+#include "transformers/pipelines/pipeline.hpp"
+#include "transformers/pipelines/text_classification.hpp"
+
+namespace transformers {
+namespace {
+
+template <class Task>
+constexpr TaskInfo task_info(std::string_view name, std::string_view model, std::string_view alias,
+                             std::string_view description) {
+  return {name,
+          alias,
+          model,
+          description,
+          Task::kHead,
+          [] { return list_fields(typename Task::Options{}); },
+          [](const PipelineOptions& options) -> std::unique_ptr<Pipeline> { return std::make_unique<Task>(options); }};
+}
+
+constexpr TaskInfo kTasks[] = {
+#define TCPP_TASK(name, type, model, alias, description) task_info<type>(name, model, alias, description),
+#include "transformers/pipelines/tasks.def"
+#undef TCPP_TASK
+};
+
+}  // namespace
+
+Pipeline::~Pipeline() = default;
+
+std::span<const TaskInfo> tasks() noexcept { return kTasks; }
+
+const TaskInfo& find_task(std::string_view name) {
+  std::string known;
+  for (const TaskInfo& task : kTasks) {
+    if (task.name == name || (!task.alias.empty() && task.alias == name)) return task;
+    known += (known.empty() ? "" : ", ") + std::string(task.name);
+  }
+  throw Error(ErrorCode::invalid_argument, "unknown task \"" + std::string(name) + "\" (known: " + known + ")");
+}
+
+std::unique_ptr<Pipeline> pipeline(std::string_view task, const PipelineOptions& options) {
+  return find_task(task).make(options);
+}
+
+}  // namespace transformers
