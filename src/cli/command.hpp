@@ -1,0 +1,89 @@
+// What it is: what the commands of tcpp share: their list, inputs line by line, results, the progress bar.
+// Where it stands: src/cli, on top of the public library; one file a command.
+// Usage: `void add_info(CLI::App& app);` adds the command; its work runs in the subcommand's callback.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "transformers/base/value.hpp"
+
+namespace transformers::cli {
+
+// The words after the program's name, up to "--".
+const std::vector<std::string>& words();
+// The words behind "--", which are texts whatever they look like. A command that takes none leaves them, an error.
+std::vector<std::string> take_literal_texts();
+
+// Each adds one command to the app.
+void add_run(CLI::App& app);
+void add_tokenize(CLI::App& app);
+void add_detokenize(CLI::App& app);
+void add_forward(CLI::App& app);
+void add_info(CLI::App& app);
+void add_bench(CLI::App& app);
+
+// Set by a command whose work is done but for inputs that failed: the exit status.
+void set_exit_status(int status);
+
+// The words of a command that are neither options nor its own positionals: its texts. A word that begins with '-' must
+// stand behind "--" to be a text, "-" itself aside. Not an option of CLI11's, which would take the text "[a,b]" for a
+// list.
+void allow_texts(CLI::App& command);
+std::vector<std::string> texts_of(const CLI::App& command);
+
+CLI::Option* add_threads(CLI::App& app);
+// --dtype; only fp32 arithmetic is there.
+CLI::Option* add_dtype(CLI::App& app);
+
+// The inputs of a command: texts of the command line, or the lines of a file ("-": standard input), read as they are
+// asked for. Lines end at '\n' only. With `jsonl` (a file named *.jsonl) every line is a JSON value.
+class Inputs {
+ public:
+  // `file` empty: the texts. A single text "-" is standard input. Error(invalid_argument) when there is neither.
+  Inputs(std::vector<std::string> texts, const std::string& file);
+  ~Inputs();
+  // The next input, or false at the end. `error` is set instead of `value` for a line that is no JSON.
+  bool next(Value& value, std::string& error);
+  // The inputs there are, -1 where not known before the end.
+  int64_t total() const noexcept { return total_; }
+  // Exactly one text, given on the command line.
+  bool single() const noexcept { return file_ == nullptr && texts_.size() == 1; }
+
+ private:
+  std::vector<std::string> texts_;
+  std::size_t next_text_ = 0;
+  std::FILE* file_ = nullptr;
+  bool json_lines_ = false;
+  int64_t total_ = -1;
+};
+
+// A bar on standard error: only when that is a terminal and the work takes more than a second.
+class Progress {
+ public:
+  explicit Progress(int64_t total);
+  ~Progress();
+  void update(int64_t done);
+
+ private:
+  int64_t total_;
+  bool enabled_;
+  bool shown_ = false;
+  std::chrono::steady_clock::time_point start_, last_;
+};
+
+// Writes to standard output, checking that it went through. Error(io).
+void print_line(std::string_view line);
+
+// Seconds since some fixed moment.
+double now_seconds();
+double median(std::vector<double> values);
+
+}  // namespace transformers::cli
