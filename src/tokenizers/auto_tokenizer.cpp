@@ -274,7 +274,7 @@ class Loader {
   std::shared_ptr<const Tokenizer> load() {
     const bool has_json = files_.has(kTokenizerFile);
     if (!has_json && !files_.has(kVocabFile)) {
-      throw Error(ErrorCode::not_found, "there is neither tokenizer.json nor vocab.txt", files_.where(""));
+      throw Error(ErrorCode::not_found, "there is neither tokenizer.json nor vocab.txt", files_.directory().string());
     }
     config_ = read_object(files_, kTokenizerConfigFile);
     config_where_ = files_.where(kTokenizerConfigFile);

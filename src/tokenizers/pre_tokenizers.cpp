@@ -2,6 +2,9 @@
 // Where it stands: tokenizers, stage 2; see pre_tokenizers.hpp.
 #include "transformers/tokenizers/pre_tokenizers.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "transformers/base/error.hpp"
 
 namespace transformers {
@@ -13,6 +16,20 @@ void split_at(PreTokenizedString& s, Predicate matches, SplitBehavior behavior) 
 }
 
 }  // namespace
+
+void visit_behavior(FieldVisitor& f, SplitBehavior& behavior) {
+  constexpr std::string_view kNames[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+  std::string name(kNames[static_cast<std::size_t>(behavior)]);
+  f("behavior", name, "Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous");
+  const auto* const found = std::find(std::begin(kNames), std::end(kNames), name);
+  if (found == std::end(kNames)) {
+    throw Error(ErrorCode::corrupt_file,
+                "behavior: expected Removed, Isolated, MergedWithPrevious, MergedWithNext or "
+                "Contiguous, found \"" +
+                    name + '"');
+  }
+  behavior = static_cast<SplitBehavior>(found - std::begin(kNames));
+}
 
 void BertPreTokenizer::pre_tokenize(PreTokenizedString& s) const {
   split_at(s, unicode::is_whitespace, SplitBehavior::removed);

@@ -10,6 +10,8 @@
 namespace transformers {
 namespace {
 
+constexpr std::size_t kMostParts = 1'000'000;  // overflowing parts of two texts, all of which are combined
+
 [[noreturn]] void bad(std::string message) { throw Error(ErrorCode::corrupt_file, std::move(message)); }
 
 int32_t as_id(const Value& v, const char* what) {
@@ -52,11 +54,9 @@ void trim(Encoding& e, bool add_prefix_space) {
         started = true;
       }
     }
-    if (leading > 0) {
-      // The first word's space was put there by add_prefix_space: it stands for nothing.
-      const int32_t put_there = (t == 0 || begin == 0) && add_prefix_space ? 1 : 0;
-      begin = std::min(begin + leading - put_there, end);
-    }
+    // One space before the first word was put there by add_prefix_space: it stands for nothing. More were not.
+    if (leading == 1 && add_prefix_space && (t == 0 || begin == 0)) leading = 0;
+    if (leading > 0) begin = std::min(begin + leading, end);
     if (trailing > 0 && end >= trailing) end = std::max(end - trailing, begin);
   }
 }
@@ -133,6 +133,11 @@ void set_sequence_ids(Encoding& e, int32_t sequence_id) {
 
 void append(Encoding& e, const Encoding& tail) {
   std::vector<Encoding> overflowing;
+  if (!e.overflowing.empty() && tail.overflowing.size() > kMostParts / e.overflowing.size()) {
+    throw Error(ErrorCode::limit, std::to_string(e.overflowing.size()) + " times " +
+                                      std::to_string(tail.overflowing.size()) +
+                                      " overflowing parts of two texts are too many: truncate one of them only");
+  }
   const auto both = [&](const Encoding& a, const Encoding& b) {
     Encoding joined = without_overflowing(a);
     append_fields(joined, b);

@@ -527,6 +527,7 @@ Encoding Tokenizer::encode(std::string_view text, const EncodeOptions& options) 
 }
 
 Encoding Tokenizer::encode_pair(std::string_view text, std::string_view text_pair, const EncodeOptions& options) const {
+  if (text_pair.empty()) return encode(text, options);
   const Impl::Plan plan = impl_->plan(options);
   const Impl::Input second{text_pair, {}, false};
   Encoding out = impl_->encode({text, {}, false}, &second, plan);

@@ -39,7 +39,8 @@ Value to_array(const std::vector<T>& v) {
 // The members of `e` that `want` has, in its order.
 Value select(const Encoding& e, const Value& want) {
   Value out{Value::Object{}};
-  for (const auto& [key, value] : want.as_object()) {
+  for (const Value::Member& member : want.as_object()) {
+    const std::string& key = member.first;
     if (key == "ids") out.set(key, to_array(e.ids));
     if (key == "type_ids") out.set(key, to_array(e.type_ids));
     if (key == "tokens") out.set(key, to_array(e.tokens));
@@ -98,7 +99,7 @@ const std::string& text_of(const Value& row) { return row.at("text").as_string()
 
 Encoding encode(const Tokenizer& tokenizer, const Value& row, const EncodeOptions& options) {
   const Value* pair = row.find("pair");
-  if (!pair || pair->as_string().empty()) return tokenizer.encode(text_of(row), options);
+  if (!pair) return tokenizer.encode(text_of(row), options);
   return tokenizer.encode_pair(text_of(row), pair->as_string(), options);
 }
 

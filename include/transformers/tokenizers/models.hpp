@@ -46,14 +46,33 @@ struct TCPP_API WordPiece {
     std::vector<uint64_t> hashes;
     std::string candidate;
   };
-  // The same without strings, for a word that is not too long: fills scratch.pieces, returns false for an unknown word.
+  // The same without strings, for a word that is not too long and no token itself: fills scratch.pieces, returns false
+  // for an unknown word.
   // Cost: bytes of the word times the number of different token lengths, at worst.
   bool match(std::string_view word, Scratch& scratch) const;
   // Error(corrupt_file) when unk_token is not in the vocabulary.
-  int32_t unknown_id() const;
+  int32_t unknown_id() const {
+    if (unknown_id_ < 0) no_unknown_token();
+    return unknown_id_;
+  }
 
  private:
-  std::vector<uint32_t> first_sizes_, next_sizes_;  // bytes of the tokens that may start or go on, longest first
+  // The tokens that may stand at one place of a word (at its start, or further on): which sizes they have, and which
+  // sizes those have that begin with certain two bytes, so that few prefixes of the word need to be looked up.
+  struct Sizes {
+    static constexpr uint32_t kLong = 31;  // bit n of a mask: some token of n + 1 bytes; bit 31: of more than 31
+    std::vector<uint32_t> longer;          // the sizes beyond 31, longest first
+    std::vector<uint32_t> masks;           // by the hash of two bytes; a token of one byte is in `any`
+    uint32_t any = 0;
+    static std::size_t hash(char a, char b) noexcept {
+      return (static_cast<unsigned char>(a) * 37u + static_cast<unsigned char>(b)) & 4095u;
+    }
+    void add(std::string_view token);
+    void finish();
+  };
+  Sizes first_, next_;
+  int32_t unknown_id_ = -1;
+  [[noreturn]] void no_unknown_token() const;
 };
 
 // A word is a token or unknown.

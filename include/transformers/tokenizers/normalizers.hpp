@@ -22,7 +22,7 @@ struct TCPP_API BertNormalizer {
   static constexpr std::string_view type = "BertNormalizer";
   bool clean_text = true;
   bool handle_chinese_chars = true;
-  std::optional<bool> strip_accents;  // absent: as `lowercase`
+  std::optional<bool> strip_accents = {};  // absent: as `lowercase`
   bool lowercase = true;
 
   void fields(FieldVisitor& f) {

@@ -17,9 +17,9 @@
 
 namespace transformers {
 
-// As tokenizer.json spells SplitBehavior.
-inline constexpr std::string_view kSplitBehaviorNames[] = {"Removed", "Isolated", "MergedWithPrevious",
-                                                           "MergedWithNext", "Contiguous"};
+// Visits "behavior" under tokenizer.json's names: "Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
+// "Contiguous", to the letter.
+TCPP_API void visit_behavior(FieldVisitor& f, SplitBehavior& behavior);
 
 // White space removed, every punctuation character a word of its own.
 struct TCPP_API BertPreTokenizer {
@@ -45,7 +45,7 @@ struct TCPP_API Punctuation {
   static constexpr std::string_view type = "Punctuation";
   SplitBehavior behavior = SplitBehavior::isolated;
 
-  void fields(FieldVisitor& f) { f.choice("behavior", behavior, kSplitBehaviorNames); }
+  void fields(FieldVisitor& f) { visit_behavior(f, behavior); }
   void pre_tokenize(PreTokenizedString& s) const;
 };
 
@@ -73,7 +73,7 @@ struct TCPP_API Split {
 
   void fields(FieldVisitor& f) {
     pattern.field(f);
-    f.choice("behavior", behavior, kSplitBehaviorNames);
+    visit_behavior(f, behavior);
     f("invert", invert);
   }
   void pre_tokenize(PreTokenizedString& s) const;

@@ -124,7 +124,8 @@ class TCPP_API Tokenizer {
 
   // One text. Padding::longest has nothing to reach for here; max_length and pad_to_multiple_of do.
   Encoding encode(std::string_view text, const EncodeOptions& options = {}) const;
-  // Two texts as one input: question and context, premise and hypothesis.
+  // Two texts as one input: question and context, premise and hypothesis. An empty second text is none, as in HF
+  // (which, in a batch of pairs, takes it for one; so does encode_pair_batch).
   Encoding encode_pair(std::string_view text, std::string_view text_pair, const EncodeOptions& options = {}) const;
   // One text given as words (HF's is_split_into_words): word_ids index `words`, offsets count within each word.
   Encoding encode_words(std::span<const std::string> words, const EncodeOptions& options = {}) const;
