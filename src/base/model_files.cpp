@@ -61,10 +61,9 @@ class DirectoryFiles final : public ModelFiles {
     for (fs::path folder = root; folder.has_relative_path(); folder = folder.parent_path()) {
       if (folder.filename() == "snapshots" && is_below(target, folder.parent_path() / "blobs")) return;
     }
-    throw Error(
-        ErrorCode::security,
-        "the file " + quote(name) + " is a link that leaves the model directory, to " + quote(target.string()),
-        directory_.string());
+    throw Error(ErrorCode::security,
+                "the file " + quote(name) + " is a link that leaves the model directory, to " + quote(target.string()),
+                directory_.string());
   }
   fs::path directory() const override { return directory_; }
 

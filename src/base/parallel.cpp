@@ -1,9 +1,9 @@
 // Implements base/parallel.hpp: one pool of threads, made on first use and never destroyed.
 //
-// A job is open while indices may still be drawn from it. Threads join an open job and leave it; its caller draws indices
-// too, then closes it and waits only for those that joined. A worker that the system has not scheduled in time is thus
-// never waited for. Workers are detached and touch nothing but the pool, which lives as long as the process: neither the
-// order of static destruction nor a fork can hang on them.
+// A job is open while indices may still be drawn from it. Threads join an open job and leave it; its caller draws
+// indices too, then closes it and waits only for those that joined. A worker that the system has not scheduled in time
+// is thus never waited for. Workers are detached and touch nothing but the pool, which lives as long as the process:
+// neither the order of static destruction nor a fork can hang on them.
 #include "transformers/base/parallel.hpp"
 
 #include <algorithm>
@@ -27,8 +27,8 @@ namespace transformers {
 namespace {
 
 constexpr int kMaxThreads = 1024;
-// How long an idle worker watches for the next job: busily, then giving way to others. Outside a ParallelScope it sleeps
-// after the busy part; inside one it keeps watching for the gap between two forward passes, at most.
+// How long an idle worker watches for the next job: busily, then giving way to others. Outside a ParallelScope it
+// sleeps after the busy part; inside one it keeps watching for the gap between two forward passes, at most.
 constexpr auto kSpin = std::chrono::microseconds(50);
 constexpr auto kWatch = std::chrono::milliseconds(20);
 constexpr int kPausesPerLook = 32;  // at the clock
@@ -239,8 +239,8 @@ int num_threads() noexcept {
 
 void set_num_threads(int threads) {
   if (threads < 1 || threads > kMaxThreads) {
-    throw Error(ErrorCode::invalid_argument, "number of threads " + std::to_string(threads) + " (1 to " +
-                                                 std::to_string(kMaxThreads) + ")");
+    throw Error(ErrorCode::invalid_argument,
+                "number of threads " + std::to_string(threads) + " (1 to " + std::to_string(kMaxThreads) + ")");
   }
   requested_threads.store(threads, std::memory_order_relaxed);
 }

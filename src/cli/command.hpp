@@ -19,7 +19,7 @@ namespace transformers::cli {
 
 // The words after the program's name, up to "--".
 const std::vector<std::string>& words();
-// The words behind "--", which are texts whatever they look like. A command that takes none leaves them, an error.
+// The words behind "--", which are texts whatever they look like. Only run and tokenize take any.
 std::vector<std::string> take_literal_texts();
 
 // Each adds one command to the app.

@@ -43,7 +43,9 @@ int run(int argc, char** argv) {
   cli::add_info(app);
   cli::add_bench(app);
 
-  app.parse_complete_callback([&] {
+  app.parse_complete_callback([&] {  // before the command does its work
+    const bool takes_texts = app.got_subcommand("run") || app.got_subcommand("tokenize");
+    if (!literal_texts.empty() && !takes_texts) throw CLI::ExtrasError(literal_texts);
     set_log_callback([verbose](LogLevel level, std::string_view message) {
       if (level == LogLevel::warning || verbose) {
         std::fprintf(stderr, "%s: %.*s\n", level == LogLevel::warning ? "warning" : "note",
@@ -53,7 +55,6 @@ int run(int argc, char** argv) {
   });
   try {
     app.parse(std::vector<std::string>(command_line.rbegin(), command_line.rend()));
-    if (!literal_texts.empty()) throw CLI::ExtrasError(literal_texts);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     std::fprintf(stderr, "error: %s (see tcpp --help)\n", e.what());

@@ -160,7 +160,11 @@ TEST_F(ParallelTest, RunsOnTheHostsExecutor) {
   parallel_for(4, [&](int64_t) { parallel_for(5, [&](int64_t) { ++inner; }); });
   EXPECT_EQ(inner, 20);
   EXPECT_EQ(host.calls, 2);  // nested calls stay in their thread
-  EXPECT_THROW(parallel_for(10, [](int64_t i) { if (i == 4) throw std::logic_error("four"); }), std::logic_error);
+  EXPECT_THROW(parallel_for(10,
+                            [](int64_t i) {
+                              if (i == 4) throw std::logic_error("four");
+                            }),
+               std::logic_error);
   set_executor(nullptr);
   EXPECT_TRUE(each_once(10));
   EXPECT_EQ(host.calls, 3);

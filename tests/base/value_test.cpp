@@ -124,9 +124,9 @@ TEST(ToJson, RefusesEveryFormOfBrokenUtf8) {
                            "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xC3(", "\xF0\x9F\x98("}) {
     EXPECT_EQ(test::error_of([&] { to_json(text); }).code(), ErrorCode::invalid_argument);
   }
-  for (const char* text :
+  for (const std::string text :
        {"\xC2\x80", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"}) {
-    EXPECT_EQ(to_json(text), "\"" + std::string(text) + "\"");
+    EXPECT_EQ(to_json(text), std::string("\"").append(text).append("\""));
   }
 }
 

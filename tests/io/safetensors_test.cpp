@@ -300,9 +300,9 @@ TEST(Safetensors, ReadsManyTensorsQuickly) {
   constexpr std::size_t kCount = 100000;
   std::string header = "{";
   for (std::size_t i = kCount; i-- > 0;) {
-    header += "\"layer." + std::to_string(i) +
-              ".weight\":" + tensor_json("I8", "[1]", "[" + std::to_string(i) + "," + std::to_string(i + 1) + "]") +
-              (i > 0 ? "," : "}");
+    const std::string begin = std::to_string(i), end = std::to_string(i + 1);
+    header.append("\"layer.").append(begin).append(".weight\":{\"dtype\":\"I8\",\"shape\":[1],\"data_offsets\":[");
+    header.append(begin).append(",").append(end).append(i > 0 ? "]}," : "]}}");
   }
   const auto start = std::chrono::steady_clock::now();
   const auto file = load(file_with(header, kCount));

@@ -141,8 +141,8 @@ void read_fields(T& object, const Value& value, std::string_view where) {
   object.fields(reader);
 }
 
-// Reads the options of a call: like read_fields, but a member that is no option is Error(invalid_argument) naming it. null
-// is no options.
+// Reads the options of a call: like read_fields, but a member that is no option is Error(invalid_argument) naming it.
+// null is no options.
 template <HasFields T>
 void read_options(T& options, const Value& value) {
   if (value.is_null()) return;

@@ -1,0 +1,183 @@
+// The command line: what callers rely on. Exit statuses, one line of error, inputs line by line, JSON shapes, resuming.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "support.hpp"
+#include "transformers/base/platform.hpp"
+#include "transformers/base/value.hpp"
+#include "transformers/io/safetensors.hpp"
+
+namespace transformers {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kClassifier = std::string(TCPP_TEST_DATA) + "/pipelines/textcls-3";
+const std::string kSentences = std::string(TCPP_TEST_DATA) + "/pipelines/sentences-mean-normalize";
+
+struct Result {
+  int status;
+  std::string out, err;
+  std::vector<std::string> lines() const {
+    std::vector<std::string> all;
+    std::istringstream in(out);
+    for (std::string line; std::getline(in, line);) all.push_back(line);
+    return all;
+  }
+};
+
+class Cli : public ::testing::Test {
+ protected:
+  // `words` as a shell would read them, standard input from `input`.
+  Result run(const std::string& words, const std::string& input = "") {
+    write("stdin", input);
+    const std::string command = std::string("'") + TCPP_BINARY + "' " + words + " < " + path("stdin") + " > " +
+                                path("stdout") + " 2> " + path("stderr");
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(path("stdout")), read_file(path("stderr"))};
+  }
+  std::string path(const std::string& name) const { return (directory_.path() / name).string(); }
+  void write(const std::string& name, const std::string& text) { std::ofstream(path(name), std::ios::binary) << text; }
+
+  test::TemporaryDirectory directory_;
+};
+
+TEST_F(Cli, WrongUsageIsStatus2) {
+  for (const char* words : {"", "nonsense", "run", "run text-classification --nonsense x", "tokenize", "forward",
+                            "run text-classification --top-k many x", "info sentiment-en -- x"}) {
+    const Result r = run(words);
+    EXPECT_EQ(r.status, 2) << words;
+    EXPECT_EQ(r.out, "") << words;
+    EXPECT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << r.err;
+  }
+  EXPECT_EQ(run("--help").status, 0);
+  EXPECT_NE(run("run text-classification --help").out.find("--function-to-apply"), std::string::npos);
+}
+
+TEST_F(Cli, FailedWorkIsStatus1AndOneLine) {
+  const Result model = run("run text-classification --model /no/such x");
+  EXPECT_EQ(model.status, 1);
+  EXPECT_EQ(model.out, "");
+  EXPECT_EQ(model.err, "error: no such directory (/no/such)\n");
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "a ";
+  const Result longer = run("run text-classification --model " + kClassifier + " '" + text + "'");
+  EXPECT_EQ(longer.status, 1);
+  EXPECT_EQ(longer.err, "error: 102 tokens, model maximum is 48 (pass truncation=true)\n");
+  EXPECT_EQ(run("run text-classification --truncation --model " + kClassifier + " '" + text + "'").status, 0);
+}
+
+TEST_F(Cli, OneJsonValuePerInput) {
+  const Result r = run("run sentiment-analysis --model " + kClassifier + " --json 'a b' '[x,y]' '' -- '-5 degrees'");
+  EXPECT_EQ(r.status, 0) << r.err;
+  ASSERT_EQ(r.lines().size(), 4u);
+  for (const std::string& line : r.lines()) {
+    const Value answer = parse_json(line, "line");
+    ASSERT_EQ(answer.as_object().size(), 2u);
+    EXPECT_EQ(answer.as_object()[0].first, "label");
+    EXPECT_EQ(answer.as_object()[1].first, "score");
+  }
+  const Result all = run("run text-classification --model " + kClassifier + " --json --top-k none x");
+  EXPECT_EQ(parse_json(all.out, "line").as_array().size(), 3u);
+}
+
+TEST_F(Cli, LinesEndAtNewlineOnly) {
+  write("in.txt", std::string("one\r\n\ntwo\0three\nlast", 20));
+  const Result r = run("tokenize " + kClassifier + " --input " + path("in.txt"));
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.lines().size(), 4u);
+  const Result standard = run("run text-classification --json --model " + kClassifier + " -", "a\nb\n");
+  EXPECT_EQ(standard.lines().size(), 2u);
+}
+
+TEST_F(Cli, ABadLineIsAnsweredInItsPlace) {
+  write("in.jsonl", "\"good\"\n{\"text\": \"a\", \"text_pair\": \"b\"}\n{broken\n17\n\"good\"\n");
+  const Result r = run("run text-classification --json --model " + kClassifier + " --input " + path("in.jsonl"));
+  EXPECT_EQ(r.status, 1);
+  const auto lines = r.lines();
+  ASSERT_EQ(lines.size(), 5u);
+  EXPECT_EQ(lines[0], lines[4]);
+  EXPECT_NE(lines[1].find("\"label\""), std::string::npos);
+  EXPECT_TRUE(lines[2].starts_with("{\"error\":")) << lines[2];
+  EXPECT_TRUE(lines[3].starts_with("{\"error\":")) << lines[3];
+}
+
+TEST_F(Cli, ResumeGoesOnBehindTheLastWholeLine) {
+  write("in.txt", "one\ntwo\nthree\n");
+  const std::string words = "run text-classification --json --model " + kClassifier + " --input " + path("in.txt") +
+                            " --output " + path("out.jsonl");
+  EXPECT_EQ(run(words).status, 0);
+  const std::string whole = read_file(path("out.jsonl"));
+  write("out.jsonl", whole.substr(0, whole.find('\n') + 5));  // one line and a torn one
+  EXPECT_EQ(run(words + " --resume").status, 0);
+  EXPECT_EQ(read_file(path("out.jsonl")), whole);
+}
+
+TEST_F(Cli, TokenizeAndBack) {
+  const Result r = run("tokenize " + kClassifier + " 'Hello world' --pair 'a b'");
+  EXPECT_EQ(r.status, 0) << r.err;
+  const Value encoding = parse_json(r.out, "line");
+  std::vector<std::string> keys;
+  for (const auto& member : encoding.as_object()) keys.push_back(member.first);
+  EXPECT_EQ(keys, (std::vector<std::string>{"ids", "tokens", "offsets", "type_ids", "special_tokens_mask"}));
+  std::string ids;
+  for (const Value& id : encoding.at("ids").as_array()) ids += std::to_string(id.as_integer()) + " ";
+  EXPECT_EQ(run("detokenize " + kClassifier + " " + ids).out, "\"hello world a b\"\n");
+  EXPECT_NE(run("detokenize " + kClassifier + " --keep-special-tokens " + ids).out.find("[SEP]"), std::string::npos);
+  EXPECT_EQ(run("detokenize " + kClassifier + " 99999999").status, 1);
+}
+
+TEST_F(Cli, ForwardWritesHuggingFacesNames) {
+  const fs::path model = fs::path(TCPP_TEST_DATA) / "models" / "bert" / "model-left";
+  const Result r = run("forward " + model.string() + " --inputs " + (model / "inputs.safetensors").string() +
+                       " --output " + path("out.safetensors") + " --dtype fp32 --output-hidden-states");
+  ASSERT_EQ(r.status, 0) << r.err;
+  const auto got = SafetensorsFile::open(path("out.safetensors"));
+  const auto want = SafetensorsFile::open(model / "expected.safetensors");
+  for (const std::string& name : want->names()) {
+    EXPECT_TRUE(got->contains(name)) << name;
+    EXPECT_EQ(got->tensor(name).shape(), want->tensor(name).shape());
+  }
+  EXPECT_EQ(run("forward " + model.string() + " --inputs " + (model / "inputs.safetensors").string() + " --output " +
+                path("out.safetensors") + " --dtype q8")
+                .status,
+            1);
+}
+
+TEST_F(Cli, EmbeddingsKeepTheBatchDimension) {
+  const Result r = run("run feature-extraction --json --pooling automatic --model " + kSentences + " 'hello'");
+  ASSERT_EQ(r.status, 0) << r.err;
+  const Value embedding = parse_json(r.out, "line");
+  ASSERT_EQ(embedding.as_array().size(), 1u);
+  double sum = 0;
+  for (const Value& x : embedding.as_array()[0].as_array()) sum += x.as_number() * x.as_number();
+  EXPECT_NEAR(sum, 1, 1e-5);
+}
+
+TEST_F(Cli, BenchAndInfoAreOneJsonLine) {
+  write("lengths", "3\n5\n");
+  const Result forward =
+      run("bench forward " + kClassifier + " --batch 2 --seq 5 --lengths " + path("lengths") + " --runs 2 --threads 1");
+  ASSERT_EQ(forward.status, 0) << forward.err;
+  const Value figures = parse_json(forward.out, "line");
+  for (const char* name : {"tokens_per_s", "sequences_per_s", "latency_ms_median", "peak_rss_mb", "load_ms"}) {
+    EXPECT_GT(figures.at(name).as_number(), 0) << name;
+  }
+  EXPECT_EQ(figures.at("threads").as_integer(), 1);
+  EXPECT_EQ(figures.at("dtype").as_string(), "fp32");
+  write("text", "hello world\nagain\n");
+  const Result tokenize = run("bench tokenize " + kClassifier + " --input " + path("text") + " --runs 1");
+  EXPECT_GT(parse_json(tokenize.out, "line").at("tokens").as_integer(), 4);
+  const Value info = parse_json(run("info --json " + kClassifier).out, "line");
+  EXPECT_EQ(info.at("architecture").as_string(), "BertForSequenceClassification");
+  EXPECT_EQ(info.at("tasks").as_array().front(), Value("text-classification"));
+}
+
+}  // namespace
+}  // namespace transformers

@@ -1,0 +1,152 @@
+// Loading: what is accepted as in Hugging Face, and what ends in an error that names file and field or tensor (rows D4
+// to D8 of bad input). Every case is a good checkpoint with one thing changed.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+
+#include "support.hpp"
+#include "transformers/base/callbacks.hpp"
+#include "transformers/base/model_files.hpp"
+#include "transformers/base/platform.hpp"
+#include "transformers/io/safetensors.hpp"
+#include "transformers/models/auto.hpp"
+#include "transformers/models/pretrained_model.hpp"
+
+namespace transformers {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kBert = fs::path(TCPP_TEST_DATA) / "models" / "bert";
+
+Value config_of(const fs::path& directory) { return parse_json(read_file(directory / "config.json"), "config.json"); }
+
+// A checkpoint in memory: `config` with the weights of `directory`.
+std::shared_ptr<const ModelFiles> with_config(const fs::path& directory, const Value& config) {
+  return ModelFiles::from_memory(std::map<std::string, std::string>{
+      {"config.json", to_json(config)}, {"model.safetensors", read_file(directory / "model.safetensors")}});
+}
+
+Error load_error(const std::string& key, Value value, const fs::path& directory = kBert / "seqcls-3") {
+  Value config = config_of(directory);
+  config.set(key, std::move(value));
+  return test::error_of([&] { PretrainedModel::from_files(with_config(directory, config)); });
+}
+
+TEST(Load, SizesOfTheConfigAreCheckedBeforeUse) {  // D6
+  EXPECT_STREQ(load_error("num_attention_heads", 7).what(),
+               "num_attention_heads=7 does not divide hidden_size=30 (config.json)");
+  EXPECT_STREQ(load_error("num_attention_heads", 0).what(),
+               "num_attention_heads must be between 1 and 30, found 0 (config.json)");
+  EXPECT_NE(std::string(load_error("hidden_size", -1).what()).find("hidden_size must be between 1 and"),
+            std::string::npos);
+  EXPECT_NE(std::string(load_error("num_hidden_layers", int64_t{1} << 40).what()).find("num_hidden_layers"),
+            std::string::npos);
+  EXPECT_NE(std::string(load_error("vocab_size", 0).what()).find("vocab_size"), std::string::npos);
+  EXPECT_NE(std::string(load_error("hidden_size", "large").what()).find("hidden_size"), std::string::npos);
+  EXPECT_EQ(load_error("hidden_act", "mish").code(), ErrorCode::unsupported);
+  EXPECT_NE(std::string(load_error("hidden_act", "mish").what()).find("\"mish\""), std::string::npos);
+}
+
+TEST(Load, ShapesAreComparedWithTheConfig) {  // D4
+  const Error vocabulary = load_error("vocab_size", 1000);
+  EXPECT_NE(std::string(vocabulary.what()).find("config.json asks for [1000, "), std::string::npos)
+      << vocabulary.what();
+  EXPECT_NE(std::string(vocabulary.what()).find("bert.embeddings.word_embeddings.weight"), std::string::npos);
+  const Error layers = load_error("num_hidden_layers", 50);
+  EXPECT_EQ(layers.code(), ErrorCode::not_found);
+  EXPECT_NE(std::string(layers.what()).find("\"bert.encoder.layer."), std::string::npos) << layers.what();
+}
+
+TEST(Load, UnknownModelsAndClassesAreNamed) {  // D7
+  const Error type = load_error("model_type", "xyz");
+  EXPECT_EQ(type.code(), ErrorCode::unsupported);
+  EXPECT_STREQ(type.what(), "model_type \"xyz\" (supported: bert, distilbert) (config.json)");
+  const Error architecture = load_error("architectures", Value::Array{"BertForWhatever"});
+  EXPECT_NE(std::string(architecture.what()).find("\"BertForWhatever\" (supported: BertModel"), std::string::npos);
+  EXPECT_EQ(load_error("is_decoder", true).code(), ErrorCode::unsupported);
+}
+
+TEST(Load, LabelsAreNamedWhereTheConfigDoesNot) {  // D8
+  Value config = config_of(kBert / "seqcls-3");
+  config.set("id2label", Value::Object{{"0", "a"}, {"2", "c"}, {"7", "h"}});
+  const auto sparse = PretrainedModel::from_files(with_config(kBert / "seqcls-3", config));
+  EXPECT_EQ(sparse->config().label(1), "LABEL_1");
+  EXPECT_EQ(sparse->config().label(2), "c");
+  EXPECT_NE(std::string(load_error("id2label", Value::Object{{"x", "a"}}).what()).find("id2label"), std::string::npos);
+  // Two labels for a classifier of three.
+  const Error few = load_error("id2label", Value::Object{{"0", "a"}, {"1", "b"}});
+  EXPECT_NE(std::string(few.what()).find("classifier.weight"), std::string::npos) << few.what();
+  EXPECT_NE(std::string(load_error("problem_type", "guess").what()).find("\"guess\""), std::string::npos);
+}
+
+TEST(Load, OverridesChangeTheConfig) {
+  LoadOptions options;
+  options.config_overrides = Value::Object{{"id2label", Value::Object{{"0", "x"}, {"1", "y"}, {"2", "z"}}}};
+  const auto model = AutoModelForSequenceClassification::from_pretrained(kBert / "seqcls-3", options);
+  EXPECT_EQ(model->config().label(2), "z");
+}
+
+TEST(Load, AutoClassesPickTheHead) {
+  EXPECT_EQ(AutoModel::from_pretrained(kBert / "seqcls-3")->architecture(), "BertModel");
+  EXPECT_EQ(AutoModelForTokenClassification::from_pretrained(kBert / "tokencls-5")->head(), Head::token_classification);
+  const Error missing = test::error_of([] { AutoModelForQuestionAnswering::from_pretrained(kBert / "model-right"); });
+  EXPECT_EQ(missing.code(), ErrorCode::not_found);
+  EXPECT_NE(std::string(missing.what()).find("\"qa_outputs.weight\" [2, "), std::string::npos) << missing.what();
+}
+
+TEST(Load, NotADirectoryOfAModel) {
+  EXPECT_EQ(test::error_of([] { PretrainedModel::from_pretrained("no/such/directory"); }).code(), ErrorCode::not_found);
+  const auto empty = ModelFiles::from_memory(std::map<std::string, std::string>{{"config.json", "[1"}});
+  EXPECT_EQ(test::error_of([&] { PretrainedModel::from_files(empty); }).code(), ErrorCode::corrupt_file);
+  const auto nan =
+      ModelFiles::from_memory(std::map<std::string, std::string>{{"config.json", "{\"hidden_size\": NaN}"}});
+  EXPECT_EQ(test::error_of([&] { PretrainedModel::from_files(nan); }).code(), ErrorCode::corrupt_file);
+  const auto only_config = with_config(kBert / "seqcls-3", config_of(kBert / "seqcls-3"));
+  EXPECT_NO_THROW(PretrainedModel::from_files(only_config));
+}
+
+TEST(Load, TensorsNobodyUsesAreLogged) {
+  static std::string seen;
+  set_log_callback([](LogLevel, std::string_view message) { seen = message; });
+  AutoModel::from_pretrained(kBert / "seqcls-3");  // the classifier is left over
+  set_log_callback({});
+  EXPECT_NE(seen.find("classifier."), std::string::npos) << seen;
+}
+
+TEST(Forward, InputsAreChecked) {
+  const auto model = PretrainedModel::from_pretrained(kBert / "model-right");
+  Workspace workspace;
+  const auto run = [&](std::vector<int64_t> ids, std::vector<int64_t> types = {}) {
+    BatchBuilder builder(model->batch_rules());
+    builder.add({.input_ids = ids, .token_type_ids = types});
+    model->forward(builder.finish(), workspace);
+  };
+  const std::string vocabulary = std::to_string(model->vocab_size());
+  EXPECT_ERROR(ErrorCode::invalid_argument,
+               "id 100000 is outside the model's " + vocabulary + " embeddings (input_ids)", run({1, 100000}));
+  EXPECT_ERROR(ErrorCode::invalid_argument, "id -1 is outside the model's " + vocabulary + " embeddings (input_ids)",
+               run({-1}));
+  EXPECT_ERROR(ErrorCode::invalid_argument, "id 9 is outside the model's 2 embeddings (token_type_ids)", run({1}, {9}));
+  const int64_t maximum = model->max_position_embeddings();
+  EXPECT_ERROR(
+      ErrorCode::limit,
+      std::to_string(maximum + 1) + " tokens, model maximum is " + std::to_string(maximum) + " (pass truncation=true)",
+      run(std::vector<int64_t>(static_cast<std::size_t>(maximum + 1), 1)));
+  EXPECT_NO_THROW(run(std::vector<int64_t>(static_cast<std::size_t>(maximum), 1)));
+}
+
+TEST(Forward, NothingInNothingOut) {
+  const auto model = PretrainedModel::from_pretrained(kBert / "seqcls-3");
+  Workspace workspace;
+  const ModelOutput none = model->forward(BatchBuilder(model->batch_rules()).finish(), workspace);
+  EXPECT_EQ(none.logits->count, 0);
+  BatchBuilder builder(model->batch_rules());
+  builder.add({});  // a sequence without tokens
+  const ModelOutput empty = model->forward(builder.finish(), workspace);
+  for (const float logit : empty.logits->row(0)) EXPECT_EQ(logit, 0.0f);
+}
+
+}  // namespace
+}  // namespace transformers

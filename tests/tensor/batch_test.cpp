@@ -1,0 +1,104 @@
+// Batches: positions first, then padding goes; masked tokens that a head reads stay behind the keys.
+#include "transformers/tensor/batch.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support.hpp"
+#include "transformers/tensor/workspace.hpp"
+
+namespace transformers {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+Batch of(std::vector<int64_t> ids, std::vector<int64_t> mask, BatchRules rules = {}) {
+  BatchBuilder builder(rules);
+  builder.add({.input_ids = ids, .attention_mask = mask});
+  return builder.finish();
+}
+
+TEST(Batch, DropsMaskedTokensAndKeepsTheirPositions) {
+  const Batch right = of({5, 6, 7, 0}, {1, 1, 1, 0});
+  EXPECT_EQ(right.input_ids, (Ids{5, 6, 7}));
+  EXPECT_EQ(right.position_ids, (Ids{0, 1, 2}));
+  const Batch left = of({0, 0, 5, 6}, {0, 0, 1, 1});
+  EXPECT_EQ(left.input_ids, (Ids{5, 6}));
+  EXPECT_EQ(left.position_ids, (Ids{2, 3}));  // counted with the padding, as Hugging Face does
+  const Batch hole = of({5, 9, 6}, {1, 0, 1});
+  EXPECT_EQ(hole.columns, (Ids{0, 2}));
+  EXPECT_EQ(hole.key_lens, (Ids{2}));
+}
+
+TEST(Batch, PooledTokenStaysThoughMasked) {
+  const BatchRules first{BatchRules::Pooled::first};
+  const Batch kept = of({5, 6}, {1, 1}, first);
+  EXPECT_EQ(kept.pooled_rows, (Ids{0}));
+  const Batch masked = of({4, 5, 6}, {0, 1, 1}, first);
+  EXPECT_EQ(masked.input_ids, (Ids{5, 6, 4}));  // behind the keys
+  EXPECT_EQ(masked.position_ids, (Ids{1, 2, 0}));
+  EXPECT_EQ(masked.key_lens, (Ids{2}));
+  EXPECT_EQ(masked.pooled_rows, (Ids{2}));
+  const Batch nothing = of({4, 5}, {0, 0}, first);
+  EXPECT_EQ(nothing.key_lens, (Ids{0}));
+  EXPECT_EQ(nothing.pooled_rows, (Ids{0}));
+  EXPECT_EQ(of({}, {}, first).pooled_rows, (Ids{-1}));
+}
+
+TEST(Batch, RowsOfDifferentLengthsAndOptionalTypes) {
+  BatchBuilder builder({});
+  const std::vector<int64_t> a{1, 2, 3}, b{4}, types{1, 1, 0};
+  builder.add({.input_ids = b});
+  builder.add({.input_ids = a, .token_type_ids = types});
+  builder.add({.input_ids = b});
+  const Batch batch = builder.finish();
+  EXPECT_EQ(batch.cu_seqlens, (Ids{0, 1, 4, 5}));
+  EXPECT_EQ(batch.token_type_ids, (Ids{0, 1, 1, 0, 0}));
+  EXPECT_EQ(batch.padded_length, 3);
+  EXPECT_EQ(batch.batch_size(), 3);
+  EXPECT_EQ(batch.tokens(), 5);
+}
+
+TEST(Batch, FromAnythingWithHuggingFacesMembers) {
+  struct Encoded {
+    std::vector<std::vector<int64_t>> input_ids{{1, 2, 0}, {3, 4, 5}}, attention_mask{{1, 1, 0}, {1, 1, 1}},
+        token_type_ids;
+  };
+  const Batch batch = make_batch(Encoded{}, {});
+  EXPECT_EQ(batch.input_ids, (Ids{1, 2, 3, 4, 5}));
+}
+
+TEST(Batch, WrongInputsAreNamed) {
+  EXPECT_ERROR(ErrorCode::invalid_argument, "expected 2 values as in input_ids, got 1 (attention_mask)",
+               of({1, 2}, {1}));
+  EXPECT_ERROR(ErrorCode::invalid_argument, "id 4294967296 does not fit 32 bits (input_ids)", of({4294967296}, {}));
+  ModelInputs none;
+  EXPECT_ERROR(ErrorCode::invalid_argument, "give exactly one of input_ids and inputs_embeds", make_batch(none, {}));
+  ModelInputs wrong;
+  wrong.input_ids = Tensor::zeros(DType::f32, {1, 2});
+  EXPECT_ERROR(ErrorCode::invalid_argument, "expected int64 [batch, seq], got F32 [1, 2] (input_ids)",
+               make_batch(wrong, {}));
+  ModelInputs mask;
+  mask.input_ids = Tensor::zeros(DType::i64, {2, 3});
+  mask.attention_mask = Tensor::zeros(DType::i64, {2, 4});
+  EXPECT_ERROR(ErrorCode::invalid_argument, "expected int64 [2, 3], got I64 [2, 4] (attention_mask)",
+               make_batch(mask, {}));
+}
+
+TEST(Workspace, GrowsAndIsReused) {
+  Workspace ws;
+  float* a = ws.floats(1000);
+  a[999] = 1;
+  float* big = ws.floats(10'000'000);
+  big[9'999'999] = 2;
+  EXPECT_EQ(a[999], 1);  // growth moves nothing that was handed out
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(big) % 64, 0u);
+  ws.reset();
+  const std::size_t held = ws.bytes();
+  ws.floats(1000);
+  ws.floats(10'000'000);
+  EXPECT_EQ(ws.bytes(), held);
+  EXPECT_THROW(ws.floats(-1), Error);
+}
+
+}  // namespace
+}  // namespace transformers
