@@ -770,7 +770,7 @@ def measure(workers, workload, options, cpus, rounds):
     """Rounds of samples: [{'times': {engine: seconds}, 'foreign': share}]; disturbed rounds are repeated."""
     kept, disturbed, budget = [], [], options.wait
     order = random.Random(SEED)
-    while len(kept) < rounds and len(kept) + len(disturbed) < 3 * rounds:
+    while len(kept) < rounds and len(disturbed) < (2 * rounds if kept else rounds):
         budget = wait_for_quiet(cpus, budget)
         names = [worker.name for worker in workers]
         order.shuffle(names)
@@ -835,6 +835,12 @@ def print_workload(workload, result, ours):
         if not result["verdict"]["counts"]:
             word += " (does not count: fewer than 15 quiet rounds)"
         print(f"  bar (median >= 1.0 and lower quartile >= 0.97 against {result['verdict']['against']}): {word}")
+
+
+def write_report(path, report):
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def arguments():
@@ -912,6 +918,7 @@ def main():
 
         peak = options.peak
         if ours:
+            wait_for_quiet(cpus, options.wait)
             report["peak"] = json.loads(workers[-1].ask("peak", "peak"))
             report["gemm"] = json.loads(workers[-1].ask("gemm", "gemm"))
             peak = peak or report["peak"]["gflops"]
@@ -941,12 +948,10 @@ def main():
             report["workloads"][workload] = result
             print_workload(workload, result, ours)
             sys.stdout.flush()
+            write_report(options.json, report)
     finally:
         for worker in workers:
             worker.close()
-        if options.json:
-            options.json.parent.mkdir(parents=True, exist_ok=True)
-            options.json.write_text(json.dumps(report, indent=1) + "\n")
     verdicts = [result["verdict"] for result in report["workloads"].values() if result["verdict"]]
     if verdicts:
         good = sum(verdict["pass"] and verdict["counts"] for verdict in verdicts)

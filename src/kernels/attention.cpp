@@ -25,7 +25,8 @@ void attention(const AttentionArgs& args) {
                    "attention: a sequence with more keys than rows");
   }
 
-  // Keys and values are rearranged once per task, so a task takes many queries, but there must be tasks for all threads.
+  // Keys and values are rearranged once per task, so a task takes many queries, but there must be tasks for all
+  // threads.
   const int64_t tokens = int64_t{args.cu_seqlens.back()} - args.cu_seqlens.front();
   const int64_t share = tokens * kv_heads / (int64_t{num_threads()} * 4);
   const int64_t most = std::clamp<int64_t>(share, 64, 512) / std::min<int64_t>(group, 8);
@@ -44,21 +45,21 @@ void attention(const AttentionArgs& args) {
       const int64_t kv_head = (task - first_task[s]) / runs, run = (task - first_task[s]) % runs;
       const int64_t length = length_of(s), q0 = length * run / runs, q1 = length * (run + 1) / runs;
       const int64_t row = args.cu_seqlens[s], keys = args.key_lens[s];
-      table.attention_block(
-          {.query = args.query + (row + q0) * args.query_stride + kv_head * group * head_dim,
-           .query_stride = args.query_stride,
-           .queries = q1 - q0,
-           .group = group,
-           .key = args.key + row * args.key_stride + kv_head * head_dim,
-           .key_stride = args.key_stride,
-           .value = args.value + row * args.value_stride + kv_head * head_dim,
-           .value_stride = args.value_stride,
-           .keys = keys,
-           .head_dim = head_dim,
-           .scale = args.scale,
-           .out = args.out + (row + q0) * args.out_stride + kv_head * group * head_dim,
-           .out_stride = args.out_stride,
-           .scratch = thread_scratch(table.attention_scratch(q1 - q0, group, keys, head_dim))});
+      table.attention_block({.query = args.query + (row + q0) * args.query_stride + kv_head * group * head_dim,
+                             .query_stride = args.query_stride,
+                             .queries = q1 - q0,
+                             .group = group,
+                             .key = args.key + row * args.key_stride + kv_head * head_dim,
+                             .key_stride = args.key_stride,
+                             .value = args.value + row * args.value_stride + kv_head * head_dim,
+                             .value_stride = args.value_stride,
+                             .keys = keys,
+                             .head_dim = head_dim,
+                             .scale = args.scale,
+                             .prefetch_next = runs == 1 && kv_head + 1 < kv_heads,
+                             .out = args.out + (row + q0) * args.out_stride + kv_head * group * head_dim,
+                             .out_stride = args.out_stride,
+                             .scratch = thread_scratch(table.attention_scratch(q1 - q0, group, keys, head_dim))});
     }
   });
 }

@@ -1,8 +1,10 @@
 // What it is: attention of a run of queries of one sequence over that sequence's keys, by one thread.
 // Where it stands: src/kernels; attention.cpp cuts a batch into such runs.
 // Usage: fill_attention(table) puts it into the table of its ISA.
-// Source: Dao et al., "FlashAttention" (arXiv 2205.14135) and Milakov & Gimelshein (arXiv 1805.02867): softmax by running
-//   maximum over tiles of keys. Tiles have a fixed size counted from key 0, so a query's result depends on nothing else.
+// Source: Dao et al., "FlashAttention" (arXiv 2205.14135) and Milakov & Gimelshein (arXiv 1805.02867): softmax by
+// running
+//   maximum over tiles of keys. Tiles have a fixed size counted from key 0, so a query's result depends on nothing
+//   else.
 #include "kernels/kernel_table.hpp"
 #include "kernels/math.inl"
 #include "kernels/micro.inl"
@@ -84,23 +86,20 @@ TCPP_INLINE void softmax_step(float* scores, int64_t keys, float scale, bool fir
   const Reg factor = V::set1(scale), lowest = V::set1(-3.402823466e38f);
   Reg m = lowest;
   int64_t j = 0;
-  for (; j + kW <= keys; j += kW) {
-    const Reg x = V::mul(V::load(scores + j), factor);
-    V::store(scores + j, x);
-    m = V::max(m, x);
-  }
-  if (j < keys) {
-    const Reg x = V::keep(V::mul(V::load(scores + j), factor), keys - j, lowest);
-    V::store(scores + j, x);
-    m = V::max(m, x);
-  }
+  for (; j + kW <= keys; j += kW) m = V::max(m, V::mul(V::load(scores + j), factor));
+  if (j < keys) m = V::max(m, V::keep(V::mul(V::load(scores + j), factor), keys - j, lowest));
   float top = V::largest(m);
   if (!first && *maximum > top) top = *maximum;
-  const Reg t = V::set1(top);
+  const Reg below = V::set1(-top);
   Reg sum = V::zero();
-  for (j = 0; j < keys; j += kW) {
-    const Reg x = exp(V::sub(V::load(scores + j), t));
+  for (j = 0; j + kW <= keys; j += kW) {
+    const Reg x = exp(V::fma(V::load(scores + j), factor, below));
     V::store_quads(weights + j * rows, 4 * rows, kW / 4, x);
+    sum = V::add(sum, x);
+  }
+  if (j < keys) {
+    const Reg x = V::keep(exp(V::fma(V::load(scores + j), factor, below)), keys - j, V::zero());
+    V::store_quads(weights + j * rows, 4 * rows, quads_of(keys - j), x);
     sum = V::add(sum, x);
   }
   if (first) {
@@ -129,6 +128,13 @@ void write_rows(const AttentionBlock& a, int64_t head, const float* sums, const 
   }
 }
 
+// Brings `rows` pieces of rows towards the cache.
+inline void prefetch_rows(const float* from, int64_t stride, int64_t rows, int64_t floats) {
+  for (int64_t r = 0; r < rows; ++r, from += stride) {
+    for (int64_t i = 0; i < floats; i += 16) V::prefetch(from + i);
+  }
+}
+
 void attention_block(const AttentionBlock& a) noexcept {
   const Layout layout(a.queries, a.group, a.keys, a.head_dim);
   float* const keys = a.scratch + layout.keys_at;
@@ -149,6 +155,16 @@ void attention_block(const AttentionBlock& a) noexcept {
     for (int64_t head = 0; head < a.group; ++head) {
       for (int64_t i = 0; i < blocks; ++i) {
         const int64_t q0 = i * a.queries / blocks, rows = (i + 1) * a.queries / blocks - q0;
+        if (a.prefetch_next && k0 == 0) {
+          // The next head's columns of the same rows lie far apart in memory, out of reach of the processor's own
+          // prefetching.
+          const int64_t turn = head * blocks + i, turns = a.group * blocks;
+          const int64_t first = a.keys * turn / turns, count = a.keys * (turn + 1) / turns - first;
+          prefetch_rows(a.query + (a.group + head) * a.head_dim + q0 * a.query_stride, a.query_stride, rows,
+                        a.head_dim);
+          prefetch_rows(a.key + a.head_dim + first * a.key_stride, a.key_stride, count, a.head_dim);
+          prefetch_rows(a.value + a.head_dim + first * a.value_stride, a.value_stride, count, a.head_dim);
+        }
         const float* query = a.query + head * a.head_dim + q0 * a.query_stride;
         copy_rows(query, a.query_stride, rows, a.head_dim, queries);
         for (int64_t p = 0; p * kPanel < kn; ++p) {

@@ -13,9 +13,9 @@ namespace transformers {
 
 #define TCPP_ISA(id, architecture, flags, msvc_flags, condition) \
   namespace kernels_##id {                                       \
-  void fill_gemm(KernelTable& table) noexcept;                     \
-  void fill_attention(KernelTable& table) noexcept;                \
-  void fill_rowwise(KernelTable& table) noexcept;                  \
+    void fill_gemm(KernelTable& table) noexcept;                 \
+    void fill_attention(KernelTable& table) noexcept;            \
+    void fill_rowwise(KernelTable& table) noexcept;              \
   }
 #include "kernels/isa.def"
 #undef TCPP_ISA
@@ -33,8 +33,8 @@ std::span<const Isa> isas() {
     [[maybe_unused]] const CpuFeatures cpu = cpu_features();
     std::vector<Isa> made;
 #define TCPP_ISA(id, architecture, flags, msvc_flags, condition) \
-  made.push_back({{}, condition});                                 \
-  made.back().table.name = #id;                                   \
+  made.push_back({{}, condition});                               \
+  made.back().table.name = #id;                                  \
   kernels_##id::fill_gemm(made.back().table);                    \
   kernels_##id::fill_attention(made.back().table);               \
   kernels_##id::fill_rowwise(made.back().table);

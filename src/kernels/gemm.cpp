@@ -90,8 +90,7 @@ void gemm(const GemmArgs& args) {
   check_weight(args.b.dtype, n, k);
   check_argument(m >= 0, "gemm: negative number of rows");
   if (m == 0 || n == 0) return;
-  check_argument(args.c != nullptr && (k == 0 || (args.a != nullptr && args.b.data != nullptr)),
-                 "gemm: null operand");
+  check_argument(args.c != nullptr && (k == 0 || (args.a != nullptr && args.b.data != nullptr)), "gemm: null operand");
   check_argument(m == 1 || (args.lda >= k && args.ldc >= n && (args.residual == nullptr || args.ldr >= n)),
                  "gemm: row stride less than the row");
 
@@ -100,8 +99,8 @@ void gemm(const GemmArgs& args) {
   const int64_t panels = ceil_div(n, table.nr), row_blocks = ceil_div(m, table.mr);
   const int weight = static_cast<int>(args.b.dtype);
 
-  // Rows are grouped so that a group's copy of A stays in the second-level cache while all panels pass. When even few rows
-  // of a long k do not, a task takes several panels, so that all of them use a piece of A while it is there.
+  // Rows are grouped so that a group's copy of A stays in the second-level cache while all panels pass. When even few
+  // rows of a long k do not, a task takes several panels, so that all of them use a piece of A while it is there.
   constexpr int64_t kCachedFloats = 768 * 1024 / 4, kMostBlocks = 12;
   const int64_t groups = ceil_div(row_blocks, kMostBlocks), most_rows = ceil_div(row_blocks, groups) * table.mr;
   const int64_t tasks_wanted = int64_t{num_threads()} * 6;

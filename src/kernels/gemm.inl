@@ -16,9 +16,11 @@ constexpr int64_t kAhead = 4096;  // bytes
 
 int64_t row_blocks(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
 
-// Many rows: k in equal pieces of at most kPiece, each but the last a multiple of four. Few rows: one piece.
+// Many rows: k in equal pieces of at most kPiece, each but the last a multiple of four, or in one when there would be
+// two and they are used often. Few rows: one piece.
 int64_t piece_of(int64_t rows, int64_t k) {
-  if (k <= kPiece || rows <= kDirectRows) return k > 0 ? k : 1;
+  const int64_t whole = rows > 2 * kTileRows ? 2 * kPiece : kPiece;
+  if (k <= whole || rows <= kDirectRows) return k > 0 ? k : 1;
   const int64_t pieces = (k + kPiece - 1) / kPiece;
   return ((k + pieces - 1) / pieces + 3) / 4 * 4;
 }
@@ -107,8 +109,9 @@ void gemm_block(const GemmBlock& g) noexcept {
   const bool one_piece = piece >= g.k, direct = g.rows <= kDirectRows;
   const bool widen_first = g.weight != kWeightF32 && !direct;
   float* const widened = g.scratch + (one_piece ? 1 : blocks * g.panels) * kTileFloats;
-  // While a piece of a panel is multiplied, the next one comes into the cache, each block of rows fetching its share. With
-  // one block the piece itself comes straight from memory, so what is fetched is what this block will read a little later.
+  // While a piece of a panel is multiplied, the next one comes into the cache, each block of rows fetching its share.
+  // With one block the piece itself comes straight from memory, so what is fetched is what this block will read a
+  // little later.
   const int64_t lines = ((4 * kPanel * element + 63) / 64 + blocks - 1) / blocks;
 
   for (int64_t k0 = 0; k0 < g.k || k0 == 0; k0 += piece) {
@@ -132,12 +135,6 @@ void gemm_block(const GemmBlock& g) noexcept {
       for (int64_t i = 0; i < blocks; ++i) {
         const int64_t r0 = i * g.rows / blocks, r1 = (i + 1) * g.rows / blocks;
         float* const tile = g.scratch + (one_piece ? 0 : (p * blocks + i) * kTileFloats);
-        if (last && !direct) {
-          for (int64_t r = r0; r < r1; ++r) {
-            const float* row = g.c + r * g.ldc + column;
-            for (int64_t line = 0; line < kPanel && line < left; line += 16) V::prefetch_write(row + line);
-          }
-        }
         const MicroArgs args = {.a = a + r0 * row_step,
                                 .lda = g.lda,
                                 .b = operand,
@@ -177,8 +174,8 @@ int64_t peak(int64_t steps, float* sink) noexcept {
     s4 = V::fma(s4, x, y), s5 = V::fma(s5, x, y), s6 = V::fma(s6, x, y), s7 = V::fma(s7, x, y);
     s8 = V::fma(s8, x, y), s9 = V::fma(s9, x, y);
   }
-  const Reg all = V::add(V::add(V::add(s0, s1), V::add(s2, s3)),
-                         V::add(V::add(V::add(s4, s5), V::add(s6, s7)), V::add(s8, s9)));
+  const Reg all =
+      V::add(V::add(V::add(s0, s1), V::add(s2, s3)), V::add(V::add(V::add(s4, s5), V::add(s6, s7)), V::add(s8, s9)));
   *sink = V::sum(all);
   return steps * 10 * 2 * V::kWidth;
 }

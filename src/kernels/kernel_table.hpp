@@ -9,8 +9,8 @@
 
 namespace transformers {
 
-// Kinds of stored weight and of activation, as plain numbers: DType and Activation live in headers that ISA code may not
-// include. gemm.cpp asserts that they agree.
+// Kinds of stored weight and of activation, as plain numbers: DType and Activation live in headers that ISA code may
+// not include. gemm.cpp asserts that they agree.
 enum : int { kWeightF32 = 0, kWeightF16 = 1, kWeightBf16 = 2, kWeightKinds = 3 };
 enum : int { kActNone, kActRelu, kActGelu, kActGeluNew, kActSilu, kActTanh, kActSigmoid, kActivations };
 
@@ -46,6 +46,7 @@ struct AttentionBlock {
   int64_t keys;  // 0 gives zeros
   int64_t head_dim;
   float scale;
+  bool prefetch_next;  // the next key/value head of the same rows will be asked for soon
   float* out;
   int64_t out_stride;
   float* scratch;  // attention_scratch() floats

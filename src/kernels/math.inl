@@ -33,8 +33,8 @@ TCPP_INLINE Reg exp(Reg x) {
   return V::select_less(x, lowest, V::zero(), value);
 }
 
-// erf(z), absolute error below 2e-7: z P(z^2) / Q(z^2), relative error 2e-8 on |z| <= 3.92, beyond which erf is 1 to the
-// last bit. Of NaN, 1 or -1.
+// erf(z), absolute error below 2e-7: z P(z^2) / Q(z^2), relative error 2e-8 on |z| <= 3.92, beyond which erf is 1 to
+// the last bit. Of NaN, 1 or -1.
 TCPP_INLINE Reg erf(Reg z) {
   const Reg t = V::mul(z, z);
   Reg p = V::set1(2.05008617e-06f);

@@ -22,9 +22,9 @@ constexpr int kTileRows = V::kTileRows;
 constexpr int kTileVectors = V::kTileVectors;
 constexpr int kPanel = V::kWidth * kTileVectors;  // columns of C, rows of the weight
 
-// Rows of A are read where they are when there are at most this many. More are first copied, in pieces of at most kPiece
-// steps of k, to quads: four steps of k of the first row, the same four of the second, ... of the last, the next four of
-// the first. A tile then reads one stream through one pointer with short offsets, whatever the row stride was.
+// Rows of A are read where they are when there are at most this many. More are first copied, in pieces of at most
+// kPiece steps of k, to quads: four steps of k of the first row, the same four of the second, ... of the last, the next
+// four of the first. A tile then reads one stream through one pointer with short offsets, whatever the row stride was.
 constexpr int64_t kDirectRows = 7;
 constexpr int64_t kPiece = 384;
 

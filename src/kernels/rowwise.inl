@@ -13,8 +13,8 @@ namespace {
 
 constexpr int64_t kWidth = V::kWidth;
 
-// The sum of term(x, i) over vectors x of the row, lanes beyond its end left out. Four sums side by side hide the latency
-// of the addition.
+// The sum of term(x, i) over vectors x of the row, lanes beyond its end left out. Four sums side by side hide the
+// latency of the addition.
 template <class Term>
 TCPP_INLINE float sum_of(const float* x, int64_t n, Term term) {
   using Reg = V::Reg;
@@ -42,12 +42,16 @@ void layer_norm(const float* x, int64_t rows, int64_t n, const float* weight, co
   using Reg = V::Reg;
   const float count = static_cast<float>(n);
   for (int64_t r = 0; r < rows; ++r, x += n, out += n) {
-    const float mean = sum_of(x, n, [](Reg v) __attribute__((always_inline)) { return v; }) / count;
+    const float mean = sum_of(
+                           x, n, [](Reg v) __attribute__((always_inline)) { return v; }) /
+                       count;
     const Reg m = V::set1(mean);
-    const float variance = sum_of(x, n, [m](Reg v) __attribute__((always_inline)) {
-                             const Reg d = V::sub(v, m);
-                             return V::mul(d, d);
-                           }) /
+    const float variance = sum_of(
+                               x, n,
+                               [m](Reg v) __attribute__((always_inline)) {
+                                 const Reg d = V::sub(v, m);
+                                 return V::mul(d, d);
+                               }) /
                            count;
     const Reg scale = V::div(V::set1(1.0f), V::sqrt(V::set1(variance + eps)));
     int64_t i = 0;
@@ -74,7 +78,8 @@ void softmax(float* x, int64_t rows, int64_t n) noexcept {
     const Reg top = V::set1(largest);
     for (i = 0; i + kWidth <= n; i += kWidth) V::store(x + i, exp(V::sub(V::load(x + i), top)));
     if (i < n) V::store_partial(x + i, n - i, exp(V::sub(V::load_partial(x + i, n - i), top)));
-    const Reg sum = V::set1(sum_of(x, n, [](Reg v) __attribute__((always_inline)) { return v; }));
+    const Reg sum = V::set1(sum_of(
+        x, n, [](Reg v) __attribute__((always_inline)) { return v; }));
     for (i = 0; i + kWidth <= n; i += kWidth) V::store(x + i, V::div(V::load(x + i), sum));
     if (i < n) V::store_partial(x + i, n - i, V::div(V::load_partial(x + i, n - i), sum));
   }

@@ -1,6 +1,6 @@
 // What it is: the vector primitives for AVX2 with FMA and F16C: 8 floats.
-// Where it stands: src/kernels; the *.inl algorithms are written over `V`. Included only by generated translation units.
-// Usage: `V::store(y, V::fma(V::load(x), V::set1(2.0f), V::load(y)));`
+// Where it stands: src/kernels; the *.inl algorithms are written over `V`. Included only by generated translation
+// units. Usage: `V::store(y, V::fma(V::load(x), V::set1(2.0f), V::load(y)));`
 #pragma once
 
 #include <immintrin.h>
@@ -87,7 +87,8 @@ struct V {
   }
   // kWidth columns of `rows` <= kWidth rows of `from` become kWidth rows of kWidth columns of `to`, zeros for the rows
   // that are missing.
-  static TCPP_INLINE void transpose(const float* from, int64_t from_stride, int64_t rows, float* to, int64_t to_stride) {
+  static TCPP_INLINE void transpose(const float* from, int64_t from_stride, int64_t rows, float* to,
+                                    int64_t to_stride) {
     Reg x[8], y[8];
     for (int i = 0; i < 8; ++i) x[i] = i < rows ? load(from + i * from_stride) : zero();
     for (int i = 0; i < 8; i += 2) {
@@ -109,8 +110,6 @@ struct V {
 
   // Into the second-level cache.
   static TCPP_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
-  // Into the first-level cache, to be written.
-  static TCPP_INLINE void prefetch_write(const void* p) { __builtin_prefetch(p, 1, 3); }
 
  private:
   static TCPP_INLINE __m256i mask(int64_t n) {

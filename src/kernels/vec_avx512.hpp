@@ -1,6 +1,6 @@
 // What it is: the vector primitives for AVX-512 (F, BW, DQ, VL): 16 floats, masked tails.
-// Where it stands: src/kernels; the *.inl algorithms are written over `V`. Included only by generated translation units.
-// Usage: `V::store(y, V::fma(V::load(x), V::set1(2.0f), V::load(y)));`
+// Where it stands: src/kernels; the *.inl algorithms are written over `V`. Included only by generated translation
+// units. Usage: `V::store(y, V::fma(V::load(x), V::set1(2.0f), V::load(y)));`
 #pragma once
 
 // GCC 12 takes the undefined pass-through operands of its own intrinsics for mistakes (its bug 105593).
@@ -26,7 +26,8 @@ namespace {
 struct V {
   using Reg = __m512;
   static constexpr int kWidth = 16;
-  // The micro-kernel's tile: 14 rows x 2 vectors, 28 of the 32 registers; the rest hold the panel's row and a broadcast.
+  // The micro-kernel's tile: 14 rows x 2 vectors, 28 of the 32 registers; the rest hold the panel's row and a
+  // broadcast.
   static constexpr int kTileRows = 14;
   static constexpr int kTileVectors = 2;
 
@@ -46,8 +47,8 @@ struct V {
   }
 
   static TCPP_INLINE Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
-  // *p * b + c for one float p, broadcast by the instruction itself: one operation to decode and issue instead of two. That
-  // is worth 20% when another thread shares the core. Compilers split it when p is used more than once.
+  // *p * b + c for one float p, broadcast by the instruction itself: one operation to decode and issue instead of two.
+  // That is worth 20% when another thread shares the core. Compilers split it when p is used more than once.
   static TCPP_INLINE Reg fma_broadcast(const float* p, Reg b, Reg c) {
 #if defined(__GNUC__)
     __asm__("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(c) : "m"(*p), "v"(b));
@@ -74,9 +75,7 @@ struct V {
   static TCPP_INLINE Reg select_less(Reg a, Reg b, Reg x, Reg y) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
   }
-  static TCPP_INLINE Reg round(Reg a) {
-    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  }
+  static TCPP_INLINE Reg round(Reg a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // a * 2^n for an integral n in [-126, 127].
   static TCPP_INLINE Reg scale_by_power(Reg a, Reg n) { return _mm512_scalef_ps(a, n); }
   // The first n lanes of a, the others of b.
@@ -94,7 +93,8 @@ struct V {
   }
   // kWidth columns of `rows` <= kWidth rows of `from` become kWidth rows of kWidth columns of `to`, zeros for the rows
   // that are missing.
-  static TCPP_INLINE void transpose(const float* from, int64_t from_stride, int64_t rows, float* to, int64_t to_stride) {
+  static TCPP_INLINE void transpose(const float* from, int64_t from_stride, int64_t rows, float* to,
+                                    int64_t to_stride) {
     Reg x[16], y[16];
     for (int i = 0; i < 16; ++i) x[i] = i < rows ? load(from + i * from_stride) : zero();
     for (int i = 0; i < 16; i += 2) {
@@ -124,8 +124,6 @@ struct V {
 
   // Into the second-level cache.
   static TCPP_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
-  // Into the first-level cache, to be written.
-  static TCPP_INLINE void prefetch_write(const void* p) { __builtin_prefetch(p, 1, 3); }
 
  private:
   static TCPP_INLINE __mmask16 mask(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }

@@ -1,6 +1,6 @@
 // What it is: the vector primitives in plain C++: 4 floats, for any processor (SSE2 or NEON code comes out of it).
-// Where it stands: src/kernels; the *.inl algorithms are written over `V`. Included only by generated translation units.
-// Usage: `V::store(y, V::fma(V::load(x), V::set1(2.0f), V::load(y)));`
+// Where it stands: src/kernels; the *.inl algorithms are written over `V`. Included only by generated translation
+// units. Usage: `V::store(y, V::fma(V::load(x), V::set1(2.0f), V::load(y)));`
 #pragma once
 
 #include <math.h>
@@ -152,7 +152,8 @@ struct V {
   static TCPP_INLINE void store_quads(float* to, int64_t, int64_t, Reg x) { store(to, x); }
   // kWidth columns of `rows` <= kWidth rows of `from` become kWidth rows of kWidth columns of `to`, zeros for the rows
   // that are missing.
-  static TCPP_INLINE void transpose(const float* from, int64_t from_stride, int64_t rows, float* to, int64_t to_stride) {
+  static TCPP_INLINE void transpose(const float* from, int64_t from_stride, int64_t rows, float* to,
+                                    int64_t to_stride) {
     for (int c = 0; c < kWidth; ++c) {
       for (int i = 0; i < kWidth; ++i) to[c * to_stride + i] = i < rows ? from[i * from_stride + c] : 0.0f;
     }
@@ -161,14 +162,6 @@ struct V {
   static TCPP_INLINE void prefetch(const void* p) {
 #if defined(__GNUC__)
     __builtin_prefetch(p, 0, 2);
-#else
-    (void)p;
-#endif
-  }
-  // Into the first-level cache, to be written.
-  static TCPP_INLINE void prefetch_write(const void* p) {
-#if defined(__GNUC__)
-    __builtin_prefetch(p, 1, 3);
 #else
     (void)p;
 #endif

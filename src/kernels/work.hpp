@@ -1,6 +1,6 @@
-// What it is: a list of tasks drawn by all threads, each beginning with a stretch of its own, and scratch memory per thread.
-// Where it stands: src/kernels; the drivers (gemm.cpp, attention.cpp, rowwise.cpp) are built on it.
-// Usage: `for_each_task(tasks, [&](auto& next) { for (int64_t i; (i = next()) >= 0;) work(i); });`
+// What it is: a list of tasks drawn by all threads, each beginning with a stretch of its own, and scratch memory per
+// thread. Where it stands: src/kernels; the drivers (gemm.cpp, attention.cpp, rowwise.cpp) are built on it. Usage:
+// `for_each_task(tasks, [&](auto& next) { for (int64_t i; (i = next()) >= 0;) work(i); });`
 #pragma once
 
 #include <atomic>
@@ -13,8 +13,8 @@
 
 namespace transformers {
 
-// Each thread takes the tasks of its own stretch from the front, so that neighbouring tasks find their data in its cache
-// and weights stream in order; a thread that has finished takes from the back of the others' stretches.
+// Each thread takes the tasks of its own stretch from the front, so that neighbouring tasks find their data in its
+// cache and weights stream in order; a thread that has finished takes from the back of the others' stretches.
 class TaskList {
  public:
   TaskList(int64_t count, int stretches) : stretches_(stretches) {

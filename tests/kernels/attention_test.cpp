@@ -14,7 +14,8 @@ struct Batch {
   std::vector<int32_t> cu_seqlens{0}, key_lens;
   std::vector<float> qkv;
 
-  Batch(int64_t heads_, int64_t kv_heads_, int64_t head_dim_) : heads(heads_), kv_heads(kv_heads_), head_dim(head_dim_) {}
+  Batch(int64_t heads_, int64_t kv_heads_, int64_t head_dim_)
+      : heads(heads_), kv_heads(kv_heads_), head_dim(head_dim_) {}
 
   int64_t stride() const { return (heads + 2 * kv_heads) * head_dim; }
   int64_t tokens() const { return cu_seqlens.back(); }
@@ -167,8 +168,8 @@ TEST_P(AttentionTest, SequencesDoNotDependOnTheirMates) {
         Batch alone(4, 2, head_dim);
         alone.add(lengths[s], lengths[s] - lengths[s] / 9, static_cast<uint32_t>(lengths[s]));
         const std::vector<float> out = alone.run(0.2f);
-        ASSERT_TRUE(same_bits(out.data(), whole.data() + all.cu_seqlens[s] * 4 * head_dim,
-                              static_cast<int64_t>(out.size())))
+        ASSERT_TRUE(
+            same_bits(out.data(), whole.data() + all.cu_seqlens[s] * 4 * head_dim, static_cast<int64_t>(out.size())))
             << "sequence of " << lengths[s];
       }
     }

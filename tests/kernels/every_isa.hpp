@@ -31,8 +31,8 @@ class EveryIsa : public testing::TestWithParam<std::string_view> {
   int threads_;
 };
 
-#define TCPP_EVERY_ISA(suite)                                                       \
-  INSTANTIATE_TEST_SUITE_P(Isa, suite, testing::ValuesIn(supported_isas()),         \
+#define TCPP_EVERY_ISA(suite)                                               \
+  INSTANTIATE_TEST_SUITE_P(Isa, suite, testing::ValuesIn(supported_isas()), \
                            [](const auto& test) { return std::string(test.param); })
 
 // Values in (-1, 1), the same on every platform.
@@ -99,7 +99,7 @@ inline double exact_activation(Activation activation, double x) {
   return x;
 }
 
-inline constexpr Activation kAllActivations[] = {Activation::none, Activation::relu, Activation::gelu,
+inline constexpr Activation kAllActivations[] = {Activation::none,     Activation::relu, Activation::gelu,
                                                  Activation::gelu_new, Activation::silu, Activation::tanh,
                                                  Activation::sigmoid};
 

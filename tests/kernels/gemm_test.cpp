@@ -227,8 +227,8 @@ TEST_P(GemmTest, NamesWhatIsWrong) {
   args.lda = 3;
   args.a = nullptr;
   EXPECT_EQ(message([&] { gemm(args); }), "gemm: null operand");
-  EXPECT_EQ(message([&] { packed_bytes(DType::i64, 2, 2); }), "weight of dtype " + std::string(to_string(DType::i64)) +
-                                                                  " (f32, f16 or bf16)");
+  EXPECT_EQ(message([&] { packed_bytes(DType::i64, 2, 2); }),
+            "weight of dtype " + std::string(to_string(DType::i64)) + " (f32, f16 or bf16)");
   EXPECT_EQ(message([&] { packed_bytes(DType::f32, int64_t{1} << 40, int64_t{1} << 40); }),
             "weight of 1099511627776 x 1099511627776 elements");
   EXPECT_EQ(message([&] { pack_rows(DType::f32, a.data(), 3, 1, 1, 4, 3, c.data()); }),

@@ -1,0 +1,185 @@
+// What it is: the speed of gemm() and attention() at the shapes of bert-base and MiniLM, as GFLOP/s and as the share of
+// what
+//   the processor's multiply-adds reach from registers, measured right beside each. Few rows are bound by memory
+//   instead: for them, how fast the weights stream, beside a plain read of as many bytes.
+// Usage: gemm_bench [seconds per shape, default 0.5] [threads]        TCPP_ISA=avx2 gemm_bench ... for another ISA
+// Weights of few-row shapes rotate through 256 MiB, so that they come from memory as in a whole model.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "transformers/base/parallel.hpp"
+#include "transformers/base/platform.hpp"
+#include "transformers/kernels/kernels.hpp"
+
+namespace {
+
+using namespace transformers;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+struct Result {
+  double best = 0.0, middle = 0.0;
+};
+
+// Calls `run` until `seconds` are over; work done per second, best and median call.
+template <class Run>
+Result measure(double seconds, double work, Run run) {
+  std::vector<double> rates;
+  const double end = now() + seconds;
+  run();
+  do {
+    const double start = now();
+    run();
+    rates.push_back(work / (now() - start));
+  } while (now() < end);
+  return {*std::max_element(rates.begin(), rates.end()), median(rates)};
+}
+
+std::atomic<uint64_t> read_sink{0};
+
+// Sums 8-byte words of a buffer on all threads: the fastest that so many bytes can be streamed.
+void read_all(const std::byte* bytes, std::size_t count) {
+  constexpr std::size_t kPart = std::size_t{128} << 10;
+  parallel_for(static_cast<int64_t>((count + kPart - 1) / kPart), [&](int64_t part) {
+    const std::size_t begin = static_cast<std::size_t>(part) * kPart, end = std::min(count / 64 * 64, begin + kPart);
+    uint64_t sum[8] = {};
+    for (std::size_t at = begin; at < end; at += 64) {
+      uint64_t words[8];
+      std::memcpy(words, bytes + at, 64);
+      for (int i = 0; i < 8; ++i) sum[i] += words[i];
+    }
+    for (const uint64_t s : sum) read_sink += s;
+  });
+}
+
+void bench_gemm(double seconds, int64_t m, int64_t n, int64_t k, Activation activation, DType dtype) {
+  const std::size_t weight_bytes = packed_bytes(dtype, n, k);
+  const bool few = m <= 48;
+  const std::size_t copies = few ? std::max<std::size_t>(1, (std::size_t{256} << 20) / weight_bytes) : 1;
+  const auto weights = allocate_bytes(weight_bytes * copies);
+  const std::vector<uint32_t> source(static_cast<std::size_t>(n * k), dtype == DType::f32 ? 0x3c000000u : 0x3c003c00u);
+  for (std::size_t i = 0; i < copies; ++i) {
+    pack_rows(dtype, source.data(), k, 0, n, n, k, weights.get() + i * weight_bytes);
+  }
+  const auto a = allocate_bytes(static_cast<std::size_t>(m * k) * 4),
+             c = allocate_bytes(static_cast<std::size_t>(m * n) * 4);
+  for (int64_t i = 0; i < m * k; ++i) reinterpret_cast<float*>(a.get())[i] = static_cast<float>(i % 17) * 0.01f;
+  const std::vector<float> bias(static_cast<std::size_t>(n), 0.1f);
+  std::size_t turn = 0;
+  const auto next_weight = [&] { return weights.get() + (turn++ % copies) * weight_bytes; };
+  const double peak = measure_peak_gflops(0.02);
+  const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  const Result gemm_rate = measure(seconds, flops * 1e-9, [&] {
+    gemm({.a = reinterpret_cast<const float*>(a.get()),
+          .lda = k,
+          .m = m,
+          .b = {.data = next_weight(), .dtype = dtype, .n = n, .k = k},
+          .bias = bias.data(),
+          .activation = activation,
+          .c = reinterpret_cast<float*>(c.get()),
+          .ldc = n});
+  });
+  const double top = std::max(peak, measure_peak_gflops(0.02));
+  std::printf("%-5s m %5lld  n %5lld  k %5lld %-5s %8.1f best %8.1f median GFLOP/s %5.1f%% %5.1f%% of %.0f",
+              dtype == DType::f32 ? "f32" : "16bit", static_cast<long long>(m), static_cast<long long>(n),
+              static_cast<long long>(k), activation == Activation::gelu ? "gelu" : "", gemm_rate.best, gemm_rate.middle,
+              100.0 * gemm_rate.best / top, 100.0 * gemm_rate.middle / top, top);
+  if (few) {
+    const double gigabytes = static_cast<double>(weight_bytes) * 1e-9;
+    const Result read = measure(seconds / 2, gigabytes, [&] { read_all(next_weight(), weight_bytes); });
+    std::printf("   weights %5.1f GB/s, plain read %5.1f (medians)", gemm_rate.middle * gigabytes / flops * 1e9,
+                read.middle);
+  }
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+void bench_attention(double seconds, int64_t batch, int64_t length, int64_t heads, int64_t head_dim) {
+  const int64_t hidden = heads * head_dim, tokens = batch * length;
+  std::vector<float> qkv(static_cast<std::size_t>(tokens * 3 * hidden)), out(static_cast<std::size_t>(tokens * hidden));
+  for (std::size_t i = 0; i < qkv.size(); ++i) qkv[i] = static_cast<float>(i * 7919 % 101) * 0.02f - 1.0f;
+  std::vector<int32_t> cu_seqlens{0}, key_lens;
+  for (int64_t i = 0; i < batch; ++i) {
+    cu_seqlens.push_back(static_cast<int32_t>((i + 1) * length));
+    key_lens.push_back(static_cast<int32_t>(length));
+  }
+  const double peak = measure_peak_gflops(0.02);
+  const double flops = 4.0 * static_cast<double>(tokens) * static_cast<double>(length) * static_cast<double>(hidden);
+  const Result rate = measure(seconds, flops * 1e-9, [&] {
+    attention({.query = qkv.data(),
+               .key = qkv.data() + hidden,
+               .value = qkv.data() + 2 * hidden,
+               .query_stride = 3 * hidden,
+               .key_stride = 3 * hidden,
+               .value_stride = 3 * hidden,
+               .num_attention_heads = heads,
+               .num_key_value_heads = heads,
+               .head_dim = head_dim,
+               .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
+               .cu_seqlens = cu_seqlens,
+               .key_lens = key_lens,
+               .out = out.data(),
+               .out_stride = hidden});
+  });
+  const double top = std::max(peak, measure_peak_gflops(0.02));
+  std::printf(
+      "attention %3lld x %5lld tokens, %2lld heads of %3lld %8.1f best %8.1f median GFLOP/s %5.1f%% %5.1f%% of %.0f\n",
+      static_cast<long long>(batch), static_cast<long long>(length), static_cast<long long>(heads),
+      static_cast<long long>(head_dim), rate.best, rate.middle, 100.0 * rate.best / top, 100.0 * rate.middle / top,
+      top);
+  std::fflush(stdout);
+}
+
+void run(double seconds) {
+  std::printf("ISA %s, %d threads\n", std::string(isa()).c_str(), num_threads());
+  const ParallelScope scope;
+  constexpr auto kNone = Activation::none, kGelu = Activation::gelu;
+  for (const int64_t m : {1, 16, 21, 37, 128, 340, 483, 1371, 4096}) {
+    bench_gemm(seconds, m, 2304, 768, kNone, DType::f32);
+    bench_gemm(seconds, m, 768, 768, kNone, DType::f32);
+    bench_gemm(seconds, m, 3072, 768, kGelu, DType::f32);
+    bench_gemm(seconds, m, 768, 3072, kNone, DType::f32);
+  }
+  for (const int64_t m : {16, 128, 340}) {
+    bench_gemm(seconds, m, 1152, 384, kNone, DType::f32);
+    bench_gemm(seconds, m, 384, 384, kNone, DType::f32);
+    bench_gemm(seconds, m, 1536, 384, kGelu, DType::f32);
+    bench_gemm(seconds, m, 384, 1536, kNone, DType::f32);
+  }
+  for (const int64_t m : {1, 16, 128}) {
+    bench_gemm(seconds, m, 3072, 768, kNone, DType::bf16);
+    bench_gemm(seconds, m, 3072, 768, kNone, DType::f16);
+  }
+  bench_attention(seconds, 32, 128, 12, 64);
+  bench_attention(seconds, 1, 128, 12, 64);
+  bench_attention(seconds, 32, 20, 12, 64);
+  bench_attention(seconds, 32, 20, 12, 32);
+  bench_attention(seconds, 1, 512, 12, 64);
+  bench_attention(seconds, 1, 4096, 12, 64);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    if (argc > 2) set_num_threads(std::atoi(argv[2]));
+    run(argc > 1 ? std::atof(argv[1]) : 0.5);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
