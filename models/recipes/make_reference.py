@@ -22,7 +22,7 @@ def main():
     parser.add_argument("sentences", type=Path)
     options = parser.parse_args()
     if not transformers.__version__.startswith("5.23."):
-        sys.exit(f"make_reference.py: the expected files are made with transformers 5.23, this is {transformers.__version__}")
+        sys.exit(f"make_reference.py: needs transformers 5.23, this is {transformers.__version__}")
     torch.manual_seed(0)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

@@ -82,7 +82,7 @@ def batches(lengths, seed):
 
 
 def pad(rows):
-    """List of id lists -> (input_ids, attention_mask), both [batch, longest]; [PAD] is id 0 in every BERT vocab here."""
+    """List of id lists -> (input_ids, attention_mask), both [batch, longest]; [PAD] is id 0 here, cut or not."""
     longest = max(map(len, rows))
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -357,7 +357,8 @@ def main():
     parser = argparse.ArgumentParser(description="Makes models/sentiment-en.")
     parser.add_argument("data", type=Path, help="directory with SST-2's train.tsv and dev.tsv")
     parser.add_argument("out", type=Path, help="directory to write the model to")
-    parser.add_argument("--work", type=Path, default=Path("sentiment-en-work"), help="checkpoints (default: %(default)s)")
+    parser.add_argument("--work", type=Path, default=Path("sentiment-en-work"),
+                        help="checkpoints (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

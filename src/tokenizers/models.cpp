@@ -47,7 +47,9 @@ void WordPiece::finish() {
 void WordPiece::no_unknown_token() const { transformers::no_unknown_token(unk_token); }
 
 bool WordPiece::match(std::string_view word, Scratch& scratch) const {
-  auto& [pieces, hashes, candidate] = scratch;
+  std::vector<Piece>& pieces = scratch.pieces;
+  std::vector<uint64_t>& hashes = scratch.hashes;
+  std::string& candidate = scratch.candidate;
   pieces.clear();
   for (uint32_t begin = 0; begin < word.size();) {
     const Sizes& sizes = begin == 0 ? first_ : next_;

@@ -307,6 +307,7 @@ void Tokenizer::Impl::encode_text(std::string_view raw, int32_t word_id, const P
   const auto compiled_path = [&] {
     std::vector<AddedVocabulary::Part> parts;
     added.cut(text, plan.split_special, parts);
+    std::size_t at = 0;  // a byte of the text, and how many code points stand before it
     int32_t code_points = 0;
     for (const AddedVocabulary::Part& p : parts) {
       const std::string_view part = text.substr(p.begin, p.end - p.begin);
@@ -318,6 +319,8 @@ void Tokenizer::Impl::encode_text(std::string_view raw, int32_t word_id, const P
         }
         continue;
       }
+      // A token may begin with white space that the one before it has taken: then it reaches back.
+      if (p.begin < at) code_points -= static_cast<int32_t>(unicode::count(text.substr(p.begin, at - p.begin)));
       const auto size = static_cast<int32_t>(unicode::count(part));
       if (p.id >= 0) {
         out.ids.push_back(p.id);
@@ -328,6 +331,7 @@ void Tokenizer::Impl::encode_text(std::string_view raw, int32_t word_id, const P
         return false;
       }
       code_points += size;
+      at = p.end;
     }
     return true;
   };

@@ -51,7 +51,8 @@ constexpr Variant kVariants[] = {
      R"({"tokenizer_class": "BertTokenizer", "added_tokens_decoder": {
         "1000": {"content": "hell", "normalized": false}, "1001": {"content": "the", "normalized": false, "single_word": true},
         "1002": {"content": "<x>", "normalized": false, "lstrip": true, "rstrip": true, "special": true},
-        "1003": {"content": "\u4e2d", "normalized": false}}})"}};
+        "1003": {"content": "\u4e2d", "normalized": false}, "1004": {"content": " lead", "normalized": false, "rstrip": true},
+        "1005": {"content": "  ", "normalized": false, "single_word": true}}})"}};
 
 // BertNormalizer without clean_text, and words of at most three characters, which only tokenizer.json can say.
 std::string make_json(const std::string& vocab) {
@@ -76,8 +77,8 @@ std::string random_text(std::mt19937& random) {
       {0x1100, 0x11FF},   {0xAC00, 0xAC80},   {0x1E00, 0x1FFF},   {0x2000, 0x206F}, {0x3000, 0x30FF},
       {0x4E00, 0x4E30},   {0xF900, 0xFA30},   {0xFE00, 0xFE2F},   {0xFF00, 0xFFEF}, {0x1D150, 0x1D180},
       {0x1F600, 0x1F64F}, {0x20000, 0x20010}, {0x2F800, 0x2FA1D}, {0x1, 0xD7FF},    {0xE000, 0x10FFFF}};
-  constexpr const char* kWords[] = {"the ",  "hello",        "[MASK]", "<x>",      " ",
-                                    "HELLO", "STRA\xC3\x9F", "abcing", "\xC4\xB0", "."};
+  constexpr const char* kWords[] = {" lead", " lead ", "the ",         "hello",  "[MASK]",   "<x>",
+                                    " ",     "HELLO",  "STRA\xC3\x9F", "abcing", "\xC4\xB0", "."};
   std::string out;
   const std::size_t first = random() % std::size(kRanges), second = random() % std::size(kRanges);
   for (unsigned n = random() % 40; n > 0; --n) {
