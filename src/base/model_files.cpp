@@ -2,6 +2,7 @@
 #include "transformers/base/model_files.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <system_error>
 
 #include "transformers/base/error.hpp"
@@ -65,7 +66,7 @@ class DirectoryFiles final : public ModelFiles {
                 "the file " + quote(name) + " is a link that leaves the model directory, to " + quote(target.string()),
                 directory_.string());
   }
-  fs::path directory() const override { return directory_; }
+  std::string directory() const override { return directory_.string(); }
 
  private:
   fs::path path(std::string_view name) const {
@@ -117,7 +118,7 @@ class MemoryFiles final : public ModelFiles {
     return names;
   }
   void check_inside(std::string_view name) const override { check_name(name, {}); }
-  fs::path directory() const override { return {}; }
+  std::string directory() const override { return {}; }
 
  private:
   Files files_;
@@ -127,7 +128,8 @@ class MemoryFiles final : public ModelFiles {
 
 ModelFiles::~ModelFiles() = default;
 
-std::shared_ptr<const ModelFiles> ModelFiles::from_directory(const fs::path& directory, MapMode mode) {
+std::shared_ptr<const ModelFiles> ModelFiles::from_directory(const std::string& name, MapMode mode) {
+  const fs::path directory(name);
   std::error_code ignored;
   const fs::file_status status = fs::status(directory, ignored);
   if (!fs::is_directory(status)) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <new>
 #include <system_error>
@@ -88,7 +89,8 @@ std::shared_ptr<const MappedFile> MappedFile::from_memory(std::span<const std::b
   return file;
 }
 
-std::string read_file(const fs::path& path, std::size_t max_bytes) {
+std::string read_file(const std::string& name, std::size_t max_bytes) {
+  const fs::path path(name);
   const auto file = MappedFile::open(path, MapMode::automatic);
   if (file->bytes().size() > max_bytes) {
     throw Error(ErrorCode::limit,
@@ -177,7 +179,8 @@ double container_quota() {
 
 }  // namespace
 
-std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& path, MapMode mode) {
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& name, MapMode mode) {
+  const fs::path path(name);
   // O_NONBLOCK: opening a pipe must not wait for a writer before it is refused.
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (fd < 0) system_error("cannot open", errno, path);
@@ -214,7 +217,8 @@ void MappedFile::release(std::span<const std::byte> part) const noexcept {
   ::madvise(const_cast<std::byte*>(data_ + begin), offset + part.size() - begin, MADV_DONTNEED);
 }
 
-void write_file(const fs::path& path, std::span<const std::span<const std::byte>> parts) {
+void write_file(const std::string& name, std::span<const std::span<const std::byte>> parts) {
+  const fs::path path(name);
   const bool replace = replaceable(path);
   const fs::path target = replace ? temporary_name(path, std::to_string(::getpid())) : path;
   Descriptor fd(::open(target.c_str(), O_WRONLY | O_CLOEXEC | (replace ? O_CREAT | O_EXCL : 0), 0666));
@@ -287,15 +291,16 @@ int64_t peak_resident_bytes() noexcept {
   return ::getrusage(RUSAGE_SELF, &usage) == 0 ? int64_t{usage.ru_maxrss} * 1024 : 0;
 }
 
-fs::path executable_path() {
+std::string executable_path() {
   std::error_code error;
   fs::path path = fs::read_symlink("/proc/self/exe", error);
-  return error ? fs::path() : path;
+  return error ? std::string() : path.string();
 }
 
 #else
 
-std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& path, MapMode) {
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& name, MapMode) {
+  const fs::path path(name);
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) system_error("cannot open", error ? error.value() : ENOENT, path);
@@ -317,7 +322,8 @@ MappedFile::~MappedFile() = default;
 
 void MappedFile::release(std::span<const std::byte>) const noexcept {}
 
-void write_file(const fs::path& path, std::span<const std::span<const std::byte>> parts) {
+void write_file(const std::string& name, std::span<const std::span<const std::byte>> parts) {
+  const fs::path path(name);
   const bool replace = replaceable(path);
   // Without a process id, the clock keeps two processes apart.
   const auto ticks = std::chrono::steady_clock::now().time_since_epoch().count();
@@ -342,7 +348,7 @@ int usable_cores() noexcept { return std::max(1, static_cast<int>(std::thread::h
 
 int64_t peak_resident_bytes() noexcept { return 0; }
 
-fs::path executable_path() { return {}; }
+std::string executable_path() { return {}; }
 
 #endif
 

@@ -251,7 +251,7 @@ std::unique_ptr<PretrainedModel> PretrainedModel::from_files(std::shared_ptr<con
   return Loader::load(files, nullptr, options);
 }
 
-std::unique_ptr<PretrainedModel> PretrainedModel::from_pretrained(const std::filesystem::path& directory,
+std::unique_ptr<PretrainedModel> PretrainedModel::from_pretrained(const std::string& directory,
                                                                   const LoadOptions& options) {
   return from_files(ModelFiles::from_directory(directory, options.map_mode), options);
 }
@@ -261,8 +261,7 @@ std::unique_ptr<PretrainedModel> load_model(std::shared_ptr<const ModelFiles> fi
   return Loader::load(files, &head, options);
 }
 
-std::unique_ptr<PretrainedModel> load_model(const std::filesystem::path& directory, Head head,
-                                            const LoadOptions& options) {
+std::unique_ptr<PretrainedModel> load_model(const std::string& directory, Head head, const LoadOptions& options) {
   return load_model(ModelFiles::from_directory(directory, options.map_mode), head, options);
 }
 

@@ -18,7 +18,7 @@ constexpr std::string_view kBuildDirectories = TCPP_BUNDLED_MODELS_DIRS;
 std::vector<std::filesystem::path> bundled_directories() {
   std::vector<std::filesystem::path> out;
   if (const char* env = std::getenv("TCPP_MODELS_DIR"); env != nullptr && *env != '\0') out.emplace_back(env);
-  if (const auto program = executable_path(); !program.empty()) {
+  if (const std::filesystem::path program = executable_path(); !program.empty()) {
     out.push_back(program.parent_path().parent_path() / "share" / "transformers" / "models");
   }
   for (std::size_t begin = 0; begin < kBuildDirectories.size();) {

@@ -274,7 +274,7 @@ class Loader {
   std::shared_ptr<const Tokenizer> load() {
     const bool has_json = files_.has(kTokenizerFile);
     if (!has_json && !files_.has(kVocabFile)) {
-      throw Error(ErrorCode::not_found, "there is neither tokenizer.json nor vocab.txt", files_.directory().string());
+      throw Error(ErrorCode::not_found, "there is neither tokenizer.json nor vocab.txt", files_.directory());
     }
     config_ = read_object(files_, kTokenizerConfigFile);
     config_where_ = files_.where(kTokenizerConfigFile);
@@ -486,7 +486,7 @@ class Loader {
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer> AutoTokenizer::from_pretrained(const std::filesystem::path& directory,
+std::shared_ptr<const Tokenizer> AutoTokenizer::from_pretrained(const std::string& directory,
                                                                 const TokenizerOptions& options) {
   return from_files(ModelFiles::from_directory(directory), options);
 }

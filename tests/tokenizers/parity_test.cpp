@@ -174,6 +174,8 @@ struct Case {
   bool compiled;
 };
 
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name << (c.compiled ? ", compiled" : ", components"); }
+
 class ReferenceParity : public testing::TestWithParam<Case> {};
 
 TEST_P(ReferenceParity, EveryRow) {

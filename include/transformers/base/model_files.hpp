@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstddef>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,7 +22,7 @@ namespace transformers {
 class TCPP_API ModelFiles {
  public:
   // Error(not_found) when `directory` is absent or is no directory.
-  static std::shared_ptr<const ModelFiles> from_directory(const std::filesystem::path& directory,
+  static std::shared_ptr<const ModelFiles> from_directory(const std::string& directory,
                                                           MapMode mode = MapMode::automatic);
   // Files by name. The first form shares the bytes (MappedFile::from_memory wraps those of the caller), the second owns
   // them: texts and binary files alike.
@@ -48,7 +47,7 @@ class TCPP_API ModelFiles {
   // ../../blobs/<hash>, may leave it. Links under the names the library itself asks for are the user's, and followed.
   virtual void check_inside(std::string_view name) const = 0;
   // Empty for files in memory.
-  virtual std::filesystem::path directory() const = 0;
+  virtual std::string directory() const = 0;
 
   // The whole file as text. Error(limit) beyond `max_bytes`, Error(corrupt_file) for what was never downloaded (see
   // check_downloaded), else as open().

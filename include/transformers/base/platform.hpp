@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,7 +23,7 @@ enum class MapMode {
 class TCPP_API MappedFile {
  public:
   // Error(not_found) when absent, Error(io) for what the system refuses or for anything but a regular file.
-  static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path, MapMode mode = MapMode::automatic);
+  static std::shared_ptr<const MappedFile> open(const std::string& path, MapMode mode = MapMode::automatic);
   // A file that is in memory already; `owner` keeps the bytes alive.
   static std::shared_ptr<const MappedFile> from_memory(std::span<const std::byte> bytes,
                                                        std::shared_ptr<const void> owner);
@@ -48,10 +47,10 @@ class TCPP_API MappedFile {
 };
 
 // A whole small file as a string. Error(limit) beyond `max_bytes`, else as MappedFile::open.
-TCPP_API std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = std::size_t{1} << 30);
+TCPP_API std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30);
 // Writes the parts one after another to a temporary file beside `path` and renames it, so that a reader never sees a
 // torn file; a device or pipe is written to directly. Error(io), the temporary file being removed.
-TCPP_API void write_file(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts);
+TCPP_API void write_file(const std::string& path, std::span<const std::span<const std::byte>> parts);
 
 // Memory for packed weights and activations: 64-byte aligned, never null, from the system directly when large (2 MiB
 // pages where the system has them: the GEMM reads it end to end). Zeroed; large blocks become resident only as they are
@@ -63,6 +62,6 @@ TCPP_API int usable_cores() noexcept;
 // Highest resident size of this process so far, in bytes; 0 where the system does not tell.
 TCPP_API int64_t peak_resident_bytes() noexcept;
 // The running program's file; empty where the system does not tell.
-TCPP_API std::filesystem::path executable_path();
+TCPP_API std::string executable_path();
 
 }  // namespace transformers

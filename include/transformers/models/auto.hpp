@@ -4,8 +4,8 @@
 // Source: transformers/models/auto/modeling_auto.py (5.23).
 #pragma once
 
-#include <filesystem>
 #include <memory>
+#include <string>
 
 #include "transformers/base/export.hpp"
 #include "transformers/models/pretrained_model.hpp"
@@ -17,12 +17,12 @@ namespace transformers {
 TCPP_API std::unique_ptr<PretrainedModel> load_model(std::shared_ptr<const ModelFiles> files, Head head,
                                                      const LoadOptions& options = {});
 
-TCPP_API std::unique_ptr<PretrainedModel> load_model(const std::filesystem::path& directory, Head head,
+TCPP_API std::unique_ptr<PretrainedModel> load_model(const std::string& directory, Head head,
                                                      const LoadOptions& options = {});
 
 template <Head kHead>
 struct AutoModelWithHead {
-  static std::unique_ptr<PretrainedModel> from_pretrained(const std::filesystem::path& directory,
+  static std::unique_ptr<PretrainedModel> from_pretrained(const std::string& directory,
                                                           const LoadOptions& options = {}) {
     return load_model(directory, kHead, options);
   }

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -52,7 +51,7 @@ class TCPP_API PretrainedModel {
   // The class named by config.json's architectures[0] (the base model where it names none).
   // Error(unsupported) for a model_type or class that is not here, Error(not_found) for missing files or tensors, each
   // naming file and field or tensor.
-  static std::unique_ptr<PretrainedModel> from_pretrained(const std::filesystem::path& directory,
+  static std::unique_ptr<PretrainedModel> from_pretrained(const std::string& directory,
                                                           const LoadOptions& options = {});
   static std::unique_ptr<PretrainedModel> from_files(std::shared_ptr<const ModelFiles> files,
                                                      const LoadOptions& options = {});

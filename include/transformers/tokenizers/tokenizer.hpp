@@ -14,7 +14,6 @@
 
 #include <concepts>
 #include <cstdint>
-#include <filesystem>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -200,7 +199,7 @@ struct TokenizerOptions {
 // line; unsupported naming a component's stage and type, or the tokenizer class.
 class TCPP_API AutoTokenizer {
  public:
-  static std::shared_ptr<const Tokenizer> from_pretrained(const std::filesystem::path& directory,
+  static std::shared_ptr<const Tokenizer> from_pretrained(const std::string& directory,
                                                           const TokenizerOptions& options = {});
   static std::shared_ptr<const Tokenizer> from_files(std::shared_ptr<const ModelFiles> files,
                                                      const TokenizerOptions& options = {});
