@@ -53,7 +53,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b, std::size_t li
 
 std::shared_ptr<const WeightSource> WeightSource::open(const ModelFiles& files) {
   std::shared_ptr<WeightSource> source(new WeightSource);
-  source->where_ = files.directory().empty() ? "files in memory" : files.directory().string();
+  source->where_ = files.directory().empty() ? "files in memory" : files.directory();
   if (files.has(kSingleFile)) {
     source->add_file(files, std::string(kSingleFile));
     for (const auto& entry : source->shards_[0]->entries())
