@@ -89,6 +89,7 @@ class Pool {
     grow(helpers);
     indices_ = &indices;
     helpers_.store(helpers, std::memory_order_relaxed);
+    caller_cpu_.store(current_cpu(), std::memory_order_relaxed);
     state_.store(kOpen | (++number_ << kNumberShift), std::memory_order_seq_cst);
     wake();
     {
@@ -142,11 +143,15 @@ class Pool {
     caller_waits_.store(false, std::memory_order_relaxed);
   }
 
-  // Joins the open job if there is one that this worker has not seen.
+  // Joins the latest job unless this worker has seen it, has come too late or is not wanted.
   bool join(int id, uint64_t& seen) noexcept {
     uint64_t state = state_.load(std::memory_order_seq_cst);
-    while ((state & kOpen) != 0 && (state >> kNumberShift) != seen) {
+    while ((state >> kNumberShift) != seen) {
       if (id >= helpers_.load(std::memory_order_relaxed)) return false;
+      if ((state & kOpen) == 0) {
+        seen = state >> kNumberShift;
+        return false;
+      }
       if (state_.compare_exchange_weak(state, state + kHelper, std::memory_order_seq_cst)) {
         seen = state >> kNumberShift;
         return true;
@@ -178,28 +183,34 @@ class Pool {
         bool found = false;
         for (int i = 0; i < kPausesPerLook && !found; ++i) {
           pause();
-          found = unseen(seen);
+          found = is_new(seen);
         }
-        if (found && id < helpers_.load(std::memory_order_relaxed)) continue;
-        const auto idle = std::chrono::steady_clock::now() - last;
-        if (idle < kSpin) continue;
-        if (idle < kWatch && scopes_.load(std::memory_order_relaxed) > 0) {
-          std::this_thread::yield();
+        if (found && id < helpers_.load(std::memory_order_relaxed)) {
+          last = std::chrono::steady_clock::now();
           continue;
+        }
+        // On the caller's own core this thread would only get in its way, and the system moves a thread that is always
+        // about to run only after many milliseconds.
+        const int cpu = current_cpu();
+        if (cpu < 0 || cpu != caller_cpu_.load(std::memory_order_relaxed) || leave_cpu(cpu)) {
+          const auto idle = std::chrono::steady_clock::now() - last;
+          if (idle < kSpin) continue;
+          if (idle < kWatch && scopes_.load(std::memory_order_relaxed) > 0) {
+            std::this_thread::yield();
+            continue;
+          }
         }
       }
       std::unique_lock lock(mutex_);
       sleepers_.fetch_add(1, std::memory_order_seq_cst);
-      awake_.wait(lock, [&] { return unseen(seen) && id < helpers_.load(std::memory_order_relaxed); });
+      // Also for a job that has meanwhile ended: the next one of the same forward pass is near.
+      awake_.wait(lock, [&] { return is_new(seen) && id < helpers_.load(std::memory_order_relaxed); });
       sleepers_.fetch_sub(1, std::memory_order_seq_cst);
       last = std::chrono::steady_clock::now();
     }
   }
 
-  bool unseen(uint64_t seen) const noexcept {
-    const uint64_t state = state_.load(std::memory_order_seq_cst);
-    return (state & kOpen) != 0 && (state >> kNumberShift) != seen;
-  }
+  bool is_new(uint64_t seen) const noexcept { return (state_.load(std::memory_order_seq_cst) >> kNumberShift) != seen; }
 
   std::atomic<bool> busy_{false};
   // Written by the thread that is busy_, read by those that joined its job.
@@ -209,6 +220,7 @@ class Pool {
 
   alignas(64) std::atomic<uint64_t> state_{0};
   std::atomic<int> helpers_{0};
+  std::atomic<int> caller_cpu_{-1};
   alignas(64) std::atomic<int> scopes_{0};
   std::atomic<int> sleepers_{0};
   std::atomic<bool> caller_waits_{false};

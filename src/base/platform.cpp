@@ -291,6 +291,18 @@ int64_t peak_resident_bytes() noexcept {
   return ::getrusage(RUSAGE_SELF, &usage) == 0 ? int64_t{usage.ru_maxrss} * 1024 : 0;
 }
 
+int current_cpu() noexcept { return ::sched_getcpu(); }
+
+bool leave_cpu(int cpu) noexcept {
+  cpu_set_t all;
+  if (cpu < 0 || cpu >= CPU_SETSIZE || ::sched_getaffinity(0, sizeof all, &all) != 0) return false;
+  cpu_set_t others = all;
+  CPU_CLR(cpu, &others);
+  if (CPU_COUNT(&others) == 0 || ::sched_setaffinity(0, sizeof others, &others) != 0) return false;
+  ::sched_setaffinity(0, sizeof all, &all);
+  return true;
+}
+
 std::string executable_path() {
   std::error_code error;
   fs::path path = fs::read_symlink("/proc/self/exe", error);
@@ -347,6 +359,10 @@ std::shared_ptr<std::byte> allocate_bytes(std::size_t bytes) { return heap_bytes
 int usable_cores() noexcept { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
 int64_t peak_resident_bytes() noexcept { return 0; }
+
+int current_cpu() noexcept { return -1; }
+
+bool leave_cpu(int) noexcept { return false; }
 
 std::string executable_path() { return {}; }
 

@@ -28,7 +28,7 @@ class IndexFunction {
 // Threads that parallel_for may use, the caller included. Before the first set_num_threads: the number of cores this
 // process may run on.
 TCPP_API int num_threads() noexcept;
-// `threads` >= 1, else Error(invalid_argument). Takes effect with the next parallel_for.
+// `threads` in 1 ... 1024, else Error(invalid_argument). Takes effect with the next parallel_for.
 TCPP_API void set_num_threads(int threads);
 
 // Calls f(0) ... f(count - 1), each once, on up to num_threads() threads including the caller's, and returns when all

@@ -59,6 +59,11 @@ TCPP_API std::shared_ptr<std::byte> allocate_bytes(std::size_t bytes);
 
 // Cores this process may run on (its affinity mask and container quota), at least 1.
 TCPP_API int usable_cores() noexcept;
+// The core this thread runs on at the moment, -1 where the system does not tell.
+TCPP_API int current_cpu() noexcept;
+// Moves this thread from core `cpu` to another one that it may run on; false when there is none. Its affinity stays as
+// it was.
+TCPP_API bool leave_cpu(int cpu) noexcept;
 // Highest resident size of this process so far, in bytes; 0 where the system does not tell.
 TCPP_API int64_t peak_resident_bytes() noexcept;
 // The running program's file; empty where the system does not tell.
