@@ -38,7 +38,7 @@ Tensor as_input(const Tensor& tensor, const std::string& name, const std::string
   }
   switch (tensor.dtype()) {
     case DType::i64:
-      return tensor.aligned() ? tensor : widen(int64_t{});
+      return tensor.to_aligned();
     case DType::i32:
       return widen(int32_t{});
     case DType::i16:

@@ -130,11 +130,12 @@ std::vector<Encoding> EncoderPipeline::tokenize(std::span<const TextInput> input
         options.max_length.value_or(std::min(tokenizer_->model_max_length().value_or(maximum), maximum));
   }
 
+  const auto is_pair = [](const TextInput& input) { return input.text_pair && !input.text_pair->empty(); };
   // Texts alone and pairs go through the tokenizer in two batches and come back in order.
   std::vector<std::string_view> single_texts;
   std::vector<std::string> pair_texts, pairs;
   for (const TextInput& input : inputs) {
-    if (input.text_pair) {
+    if (is_pair(input)) {
       pair_texts.push_back(input.text);
       pairs.push_back(*input.text_pair);
     } else {
@@ -148,7 +149,7 @@ std::vector<Encoding> EncoderPipeline::tokenize(std::span<const TextInput> input
     merged.reserve(inputs.size());
     std::size_t next_single = 0, next_pair = 0;
     for (const TextInput& input : inputs) {
-      merged.push_back(std::move(input.text_pair ? paired[next_pair++] : encodings[next_single++]));
+      merged.push_back(std::move(is_pair(input) ? paired[next_pair++] : encodings[next_single++]));
     }
     encodings = std::move(merged);
   }

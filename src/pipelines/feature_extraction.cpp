@@ -68,6 +68,7 @@ FeatureExtraction::SentenceModules FeatureExtraction::read_modules(const ModelFi
     const std::string name = type.substr(type.rfind('.') + 1);
     if (name == "Pooling") {
       const std::string file = module.at("path").as_string() + "/config.json";
+      files.check_inside(file);
       const Value config = parse_json(files.read_text(file), files.where(file));
       out.pooling.clear();
       const Value* mode = config.find("pooling_mode");

@@ -117,6 +117,13 @@ TEST(TextClassification, UnknownOptionsAndInputsAreNamed) {
   EXPECT_NE(message_of([] { pipeline("sentiment"); }).find("text-classification"), std::string::npos);
 }
 
+TEST(TextClassification, AnEmptySecondTextIsNone) {
+  const auto pipe = pipeline("text-classification", {.model = kModel});
+  const Value alone = pipe->run({"a I"}).front();
+  EXPECT_EQ(pipe->run({Value::Object{{"text", "a I"}, {"text_pair", ""}}}).front(), alone);
+  EXPECT_NE(pipe->run({Value::Object{{"text", "a I"}, {"text_pair", "a"}}}).front(), alone);
+}
+
 TEST(TextClassification, CancelAndProgress) {
   const auto classify = pipeline<TextClassification>({.model = kModel});
   const std::vector<std::string> texts = some_texts(5000);

@@ -16,7 +16,8 @@
 
 namespace transformers {
 
-// One input of a text task: a text, or a pair of texts that the tokenizer joins.
+// One input of a text task: a text, or a pair of texts that the tokenizer joins. An empty second text is none, as in a
+// call of Hugging Face's tokenizer with one text.
 struct TextInput {
   std::string text;
   std::optional<std::string> text_pair;
