@@ -315,6 +315,7 @@ void save_safetensors(const std::filesystem::path& path, std::span<const std::pa
   for (const auto* item : items) {
     if (item->first == "__metadata__") refuse(item, ": the name is reserved");
     if (!item->second.defined()) refuse(item, " is undefined");
+    if (is_block_format(item->second.dtype())) refuse(item, ": safetensors files have no block formats");
   }
   std::ranges::sort(items, {}, key);
 

@@ -9,17 +9,10 @@
 
 #include "transformers/base/error.hpp"
 #include "transformers/base/platform.hpp"
+#include "transformers/tensor/blocks.hpp"
 
 namespace transformers {
 namespace {
-
-// IEEE 754 binary16: moved to float32's fields and scaled by 2^112, which is exact and turns subnormals into normals.
-float half_to_float(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
-  const uint32_t rest = static_cast<uint32_t>(half & 0x7FFF) << 13;
-  if (rest >= 0x0F800000) return std::bit_cast<float>(sign | 0x70000000 | rest);  // infinity and NaN
-  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(std::bit_cast<float>(rest) * 0x1p112f));
-}
 
 float bfloat_to_float(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 
@@ -64,8 +57,14 @@ int64_t element_count(const Shape& shape) {
 
 Tensor::Tensor(DType dtype, Shape shape, const void* data, std::shared_ptr<const void> owner)
     : dtype_(dtype), shape_(std::move(shape)), size_(element_count(shape_)), data_(data), owner_(std::move(owner)) {
-  if (size_ > std::numeric_limits<int64_t>::max() / static_cast<int64_t>(dtype_size(dtype))) {
+  const DTypeBlock block = dtype_block(dtype);
+  if (size_ / block.elements > std::numeric_limits<int64_t>::max() / static_cast<int64_t>(block.bytes)) {
     throw Error(ErrorCode::limit, "the bytes of shape " + to_string(shape_) + " overflow");
+  }
+  if (block.elements > 1 && (shape_.empty() || shape_.back() % block.elements != 0)) {
+    throw Error(ErrorCode::invalid_argument, "the last dimension of shape " + to_string(shape_) +
+                                                 " is no multiple of " + std::to_string(block.elements) +
+                                                 ", the block of " + std::string(transformers::to_string(dtype)));
   }
 }
 
@@ -97,13 +96,13 @@ void Tensor::check_type(std::size_t element_size) const {
 }
 
 Tensor Tensor::slice(int64_t begin, int64_t end) const {
-  if (shape_.empty() || begin < 0 || begin > end || end > shape_[0]) {
+  if (shape_.empty() || begin < 0 || begin > end || end > shape_[0] || (rank() == 1 && is_block_format(dtype_))) {
     throw Error(ErrorCode::invalid_argument, "rows [" + std::to_string(begin) + ", " + std::to_string(end) +
                                                  ") of a tensor of shape " + to_string(shape_));
   }
   Shape shape = shape_;
   shape[0] = 1;
-  const std::size_t row_bytes = static_cast<std::size_t>(element_count(shape)) * dtype_size(dtype_);
+  const std::size_t row_bytes = dtype_bytes(dtype_, element_count(shape));
   shape[0] = end - begin;
   const auto* data = static_cast<const std::byte*>(data_);
   return Tensor(dtype_, std::move(shape), data ? data + static_cast<std::size_t>(begin) * row_bytes : data, owner_);
@@ -154,6 +153,9 @@ Tensor Tensor::to_float32() const {
       break;
     case DType::boolean:
       convert<uint8_t>(data_, size_, to, [](uint8_t element) { return element != 0 ? 1.0f : 0.0f; });
+      break;
+    default:
+      dequantize(dtype_, data_, size_, to);
       break;
   }
   return out;

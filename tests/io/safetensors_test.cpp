@@ -350,6 +350,8 @@ TEST(SaveSafetensors, RefusesNamesThatCouldNotBeRead) {
   EXPECT_ERROR(ErrorCode::invalid_argument, "tensor \"__metadata__\": the name is reserved" + where,
                save({{"__metadata__", t}}));
   EXPECT_ERROR(ErrorCode::invalid_argument, "tensor \"a\" is undefined" + where, save({{"a", Tensor()}}));
+  EXPECT_ERROR(ErrorCode::invalid_argument, "tensor \"a\": safetensors files have no block formats" + where,
+               save({{"a", Tensor::zeros(DType::q4_0, {32})}}));
   EXPECT_EQ(test::error_of([&] { save({{"\xFF", t}}); }).code(), ErrorCode::invalid_argument);
   EXPECT_TRUE(fs::is_empty(directory.path()));
 }

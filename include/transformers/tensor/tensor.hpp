@@ -23,7 +23,8 @@ TCPP_API std::string to_string(const Shape& shape);
 // dimension.
 TCPP_API int64_t element_count(const Shape& shape);
 
-// Always row-major and contiguous; a slice is along dimension 0 only. Copies share the bytes.
+// Always row-major and contiguous; a slice is along dimension 0 only. Copies share the bytes. In a block format the
+// last dimension is a multiple of the block.
 class TCPP_API Tensor {
  public:
   Tensor() = default;
@@ -40,15 +41,15 @@ class TCPP_API Tensor {
   int64_t dim(std::size_t i) const { return shape_.at(i); }
   std::size_t rank() const noexcept { return shape_.size(); }
   int64_t size() const noexcept { return size_; }  // elements
-  std::size_t bytes() const noexcept { return static_cast<std::size_t>(size_) * dtype_size(dtype_); }
+  std::size_t bytes() const noexcept { return dtype_bytes(dtype_, size_); }
   bool empty() const noexcept { return size_ == 0; }
   bool defined() const noexcept { return owner_ != nullptr; }
 
   const void* raw() const noexcept { return data_; }
   // True when data() may be read as its element type; safetensors allows offsets that are not.
   bool aligned() const noexcept { return reinterpret_cast<uintptr_t>(data_) % dtype_size(dtype_) == 0; }
-  // [size()] elements. T must be the C++ type of dtype() (float, int64_t, ...; uint16_t for f16 and bf16), else
-  // Error(internal); a debug check on alignment.
+  // [size()] elements. T must be the C++ type of dtype() (float, int64_t, ...; uint16_t for f16 and bf16; of a block
+  // format uint8_t, [bytes()] of them), else Error(internal); a debug check on alignment.
   template <class T>
   const T* data() const {
     check_type(sizeof(T));
@@ -61,7 +62,7 @@ class TCPP_API Tensor {
   }
   template <class T>
   std::span<const T> span() const {
-    return {data<T>(), static_cast<std::size_t>(size_)};
+    return {data<T>(), bytes() / sizeof(T)};
   }
 
   // Rows [begin, end) of dimension 0, sharing the bytes.
