@@ -59,13 +59,23 @@ class Reader final : public JsonEvents {
   void boolean(bool v) override { scalar(Value(v)); }
   void integer(int64_t v) override {
     if (place_ == Place::vocab) return add_to_vocab(v);
+    if (place_ == Place::piece) return set_score(static_cast<double>(v));
     scalar(Value(v));
   }
   void number(double v) override {
     if (place_ == Place::vocab) wrong_id(std::to_string(v));
+    if (place_ == Place::piece) return set_score(v);
     scalar(Value(v));
   }
-  void string(std::string& v) override { scalar(Value(std::move(v))); }
+  void string(std::string& v) override {
+    if (place_ == Place::merges) return add_merge(v);
+    if (place_ == Place::merge || place_ == Place::piece) {
+      if (place_ == Place::piece ? part_ != 0 : part_ > 1) wrong_part();
+      parts_[part_++] = std::move(v);
+      return;
+    }
+    scalar(Value(std::move(v)));
+  }
   void start_array() override { start(Value(Value::Array{}), false); }
   void start_object() override { start(Value(Value::Object{}), true); }
   void end_array() override { end(); }
@@ -85,9 +95,9 @@ class Reader final : public JsonEvents {
     if (type && !type->is_string()) fail("expected a string, found a " + std::string(type->type_name()), "model.type");
     if (type) {
       out_.model_type = type->as_string();
-    } else if (has_merges_) {
+    } else if (out_.has_merges) {
       out_.model_type = "BPE";
-    } else if (!out_.has_vocab) {
+    } else if (out_.has_pieces) {
       out_.model_type = "Unigram";
     } else if (out_.model.find("continuing_subword_prefix") || out_.model.find("max_input_chars_per_word")) {
       out_.model_type = "WordPiece";
@@ -98,8 +108,8 @@ class Reader final : public JsonEvents {
   }
 
  private:
-  // Where in the file the reader is. `skipped`: inside something that is counted but not kept.
-  enum class Place { before, top, model, vocab, added_tokens, value, skipped, after };
+  // Where in the file the reader is: `pieces` and `merges` are the arrays, `piece` and `merge` an array inside them.
+  enum class Place { before, top, model, vocab, pieces, piece, merges, merge, added_tokens, value, after };
 
   [[noreturn]] void fail(const std::string& message, const std::string& path) const {
     throw Error(ErrorCode::corrupt_file, message, path.empty() ? out_.where : out_.where + ": " + path);
@@ -112,8 +122,37 @@ class Reader final : public JsonEvents {
     if (!out_.vocab.add(key_, static_cast<int32_t>(id))) fail("the token \"" + key_ + "\" stands twice", "model.vocab");
   }
 
+  void set_score(double score) {
+    if (part_ != 1) wrong_part();
+    score_ = score;
+    part_ = 2;
+  }
+  // "a b", as older files write a merge. A line of the merges file that only tells its version is no merge.
+  void add_merge(const std::string& text) {
+    if (text.starts_with("#version")) return;
+    const std::size_t space = text.find(' ');
+    if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos) {
+      fail("expected two tokens with a space between them, found " + quote(text), part_path());
+    }
+    out_.bpe.add_merge(std::string_view(text).substr(0, space), std::string_view(text).substr(space + 1));
+    ++items_;
+  }
+  std::string part_path() const {
+    const bool pieces = place_ == Place::piece || place_ == Place::pieces;
+    return std::string(pieces ? "model.vocab[" : "model.merges[") + std::to_string(items_) + ']';
+  }
+  [[noreturn]] void wrong_part() const {
+    const bool pieces = place_ == Place::piece || place_ == Place::pieces;
+    fail(pieces ? "expected [piece, score]" : "expected [token, token] or \"token token\"", part_path());
+  }
+
   void scalar(Value v) {
     switch (place_) {
+      case Place::pieces:
+      case Place::piece:
+      case Place::merges:
+      case Place::merge:
+        wrong_part();
       case Place::value:
         builder_.scalar(std::move(v));
         break;
@@ -127,8 +166,6 @@ class Reader final : public JsonEvents {
         wrong_id("a " + std::string(v.type_name()));
       case Place::added_tokens:
         fail("expected an object, found a " + std::string(v.type_name()), added_path());
-      case Place::skipped:
-        break;
       case Place::before:
       case Place::after:
         fail("expected an object, found a " + std::string(v.type_name()), "");
@@ -157,27 +194,36 @@ class Reader final : public JsonEvents {
         }
         break;
       case Place::model:
-        if (key_ == "vocab" && is_object) {
-          if (out_.has_vocab) fail("the key \"vocab\" stands twice", "model");
-          out_.has_vocab = true;
-          place_ = Place::vocab;
+        if (key_ == "vocab") {
+          if (out_.has_vocab || out_.has_pieces) fail("the key \"vocab\" stands twice", "model");
+          (is_object ? out_.has_vocab : out_.has_pieces) = true;
+          place_ = is_object ? Place::vocab : Place::pieces;
+          items_ = 0;
           return;
         }
-        if (key_ == "vocab" || key_ == "merges") {
-          if (key_ == "merges") has_merges_ = true;
-          place_ = Place::skipped;
-          depth_ = 1;
+        if (key_ == "merges") {
+          if (is_object) fail("expected an array, found an object", "model.merges");
+          if (out_.has_merges) fail("the key \"merges\" stands twice", "model");
+          out_.has_merges = true;
+          place_ = Place::merges;
+          items_ = 0;
           return;
         }
         break;
+      case Place::pieces:
+      case Place::merges:
+        if (is_object) wrong_part();
+        place_ = place_ == Place::pieces ? Place::piece : Place::merge;
+        part_ = 0;
+        return;
+      case Place::piece:
+      case Place::merge:
+        wrong_part();
       case Place::vocab:
         wrong_id(is_object ? "an object" : "an array");
       case Place::added_tokens:
         if (!is_object) fail("expected an object, found an array", added_path());
         break;
-      case Place::skipped:
-        ++depth_;
-        return;
       case Place::value:
         builder_.start(std::move(v));
         return;
@@ -199,10 +245,21 @@ class Reader final : public JsonEvents {
         if (place_ == Place::model) keep_in_model(builder_.take());
         if (place_ == Place::added_tokens) keep_added(builder_.take());
         return;
-      case Place::skipped:
-        if (--depth_ == 0) place_ = Place::model;
+      case Place::piece:
+        if (part_ != 2) wrong_part();
+        out_.unigram.add(parts_[0], score_);
+        place_ = Place::pieces;
+        ++items_;
+        return;
+      case Place::merge:
+        if (part_ != 2) wrong_part();
+        out_.bpe.add_merge(parts_[0], parts_[1]);
+        place_ = Place::merges;
+        ++items_;
         return;
       case Place::vocab:
+      case Place::pieces:
+      case Place::merges:
         place_ = Place::model;
         return;
       case Place::model:
@@ -268,8 +325,10 @@ class Reader final : public JsonEvents {
   Place place_ = Place::before, outside_ = Place::before;
   std::string key_;
   ValueBuilder builder_;
-  int depth_ = 0;
-  bool has_merges_ = false, saw_top_ = false;
+  std::string parts_[2];  // of a piece or a merge: how many are there
+  std::size_t part_ = 0, items_ = 0;
+  double score_ = 0;
+  bool saw_top_ = false;
 };
 
 }  // namespace
@@ -286,18 +345,43 @@ TokenizerJson read_tokenizer_json(std::string_view text, const std::string& wher
 }
 
 TokenizerModel make_model(TokenizerJson& json) {
-  Value::Object members = json.model.as_object();
-  std::erase_if(members, [](const auto& m) { return m.first == "type"; });
-  members.emplace_back("type", Value(json.model_type));
-  TokenizerModel model = make_component<TokenizerModel>(Value(std::move(members)), json.where, "model");
-  if (!json.has_vocab) throw Error(ErrorCode::corrupt_file, "there is no \"vocab\"", json.where + ": model");
-  std::visit(
-      [&](auto& m) {
-        m.vocab = std::move(json.vocab);
-        m.finish();
-      },
-      model.value);
-  return model;
+  const std::string where = json.where + ": model";
+  const auto read = [&](auto& m) {
+    try {
+      read_fields(m, json.model, where);
+    } catch (const Error& e) {
+      rethrow_with(e, where);
+    }
+  };
+  const auto need = [&](bool has, const char* what) {
+    if (!has) throw Error(ErrorCode::corrupt_file, "a " + json.model_type + " model needs " + what, where);
+  };
+  if (json.model_type == Unigram::type) {
+    need(json.has_pieces, "\"vocab\", an array of [piece, score]");
+    Unigram m = std::move(json.unigram);
+    read(m);
+    m.finish(where);
+    return {std::move(m)};
+  }
+  const auto with_vocab = [&](auto m) {
+    need(json.has_vocab, "\"vocab\", an object of ids");
+    read(m);
+    m.vocab = std::move(json.vocab);
+    return m;
+  };
+  if (json.model_type == BPE::type) {
+    need(json.has_merges, "\"merges\"");
+    BPE m = with_vocab(std::move(json.bpe));
+    m.finish(where + ".merges");
+    return {std::move(m)};
+  }
+  if (json.model_type == WordPiece::type) {
+    WordPiece m = with_vocab(WordPiece());
+    m.finish();
+    return {std::move(m)};
+  }
+  if (json.model_type == WordLevel::type) return {with_vocab(WordLevel())};
+  throw Error(ErrorCode::unsupported, "model type " + quote(json.model_type) + " is not supported", where);
 }
 
 }  // namespace transformers

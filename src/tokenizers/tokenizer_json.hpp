@@ -28,8 +28,12 @@ struct TokenizerJson {
   // The model without its vocabulary and merges; the type is inferred where old files leave it out.
   Value model;
   std::string model_type;
-  bool has_vocab = false;  // an object token -> id; `vocab` is finished
+  bool has_vocab = false;   // an object token -> id; `vocab` is finished
+  bool has_pieces = false;  // an array of [piece, score]: they are in `unigram`
+  bool has_merges = false;  // they are in `bpe`
   Vocab vocab;
+  BPE bpe;
+  Unigram unigram;
 };
 
 // Error(corrupt_file) naming file and JSON path for anything malformed, Error(unsupported) for another version.
@@ -92,7 +96,7 @@ std::optional<Stage> make_optional_component(const Value& v, const std::string& 
   return make_component<Stage>(v, file, std::string(Stage::stage));
 }
 
-// The model, with `json.vocab` moved into it.
+// The model, with what `json` holds of it moved into it.
 TokenizerModel make_model(TokenizerJson& json);
 
 }  // namespace transformers

@@ -51,6 +51,18 @@ bool Vocab::add(std::string_view token, int32_t id) {
   return true;
 }
 
+void Vocab::add_again(std::string_view token, int32_t id) {
+  const int32_t old = find(token);
+  if (add(token, id)) return;
+  // Found by its id only: look-ups end at the first entry of its text.
+  if (arena_.size() + token.size() >= kNone || entries_.size() + 1 >= kNone) {
+    throw Error(ErrorCode::limit, "the vocabulary is larger than 4 GB");
+  }
+  entries_.push_back({static_cast<uint32_t>(arena_.size()), static_cast<uint32_t>(token.size()), old});
+  arena_.append(token);
+  if (entries_.size() * 2 > slots_.size()) grow(slots_.size() * 2);
+}
+
 void Vocab::finish(std::string_view where) {
   arena_.shrink_to_fit();
   by_id_.clear();

@@ -151,8 +151,15 @@ TEST(HostileT1, UnknownComponentsAreNamed) {
           "normalizer.normalizers[1]");
   unknown("pre_tokenizer", R"({"type": "Sequence", "pretokenizers": [{"type": "X"}]})",
           "pre_tokenizer.pretokenizers[0]");
-  EXPECT_ERROR(ErrorCode::unsupported, "model type \"BPE\" is not supported (tokenizer.json: model)",
-               from_json(json("model", R"({"vocab": {"a": 0}, "merges": []})")));
+  EXPECT_ERROR(ErrorCode::corrupt_file, "a BPE model needs \"merges\" (tokenizer.json: model)",
+               from_json(json("model", R"({"type": "BPE", "vocab": {"a": 0}})")));
+  EXPECT_ERROR(ErrorCode::corrupt_file,
+               "expected two tokens with a space between them, found \"a b c\" (tokenizer.json: model.merges[1])",
+               from_json(json("model", R"({"type": "BPE", "vocab": {"a": 0, "aa": 1}, "merges": ["a a", "a b c"]})")));
+  EXPECT_ERROR(ErrorCode::corrupt_file, "expected [token, token] or \"token token\" (tokenizer.json: model.merges[0])",
+               from_json(json("model", R"({"type": "BPE", "vocab": {"a": 0, "aa": 1}, "merges": [["a", "a", "a"]]})")));
+  EXPECT_ERROR(ErrorCode::corrupt_file, "expected [piece, score] (tokenizer.json: model.vocab[1])",
+               from_json(json("model", R"({"type": "Unigram", "unk_id": 0, "vocab": [["a", 0], ["b", "c"]]})")));
   EXPECT_ERROR(ErrorCode::unsupported, "a Regex pattern is not supported here yet (tokenizer.json: normalizer)",
                from_json(json("normalizer", R"({"type": "Replace", "pattern": {"Regex": "x"}, "content": ""})")));
 }

@@ -13,7 +13,9 @@
 
 #include "transformers/base/export.hpp"
 #include "transformers/base/fields.hpp"
+#include "transformers/tokenizers/bpe.hpp"
 #include "transformers/tokenizers/normalized_string.hpp"  // Token
+#include "transformers/tokenizers/unigram.hpp"
 #include "transformers/tokenizers/vocab.hpp"
 
 namespace transformers {
@@ -82,13 +84,12 @@ struct TCPP_API WordLevel {
   Vocab vocab;
 
   void fields(FieldVisitor& f) { f("unk_token", unk_token); }
-  void finish() {}
   void tokenize(std::string_view word, std::vector<Token>& out) const;
 };
 
 struct TCPP_API TokenizerModel {
   static constexpr std::string_view stage = "model";
-  std::variant<WordPiece, WordLevel> value;
+  std::variant<WordPiece, WordLevel, BPE, Unigram> value;
 
   void tokenize(std::string_view word, std::vector<Token>& out) const {
     std::visit([&](const auto& m) { m.tokenize(word, out); }, value);

@@ -32,6 +32,9 @@ class TCPP_API Vocab {
   void reserve(std::size_t tokens, std::size_t bytes);
   // Returns false when the token was there already; it then has the new id.
   bool add(std::string_view token, int32_t id);
+  // The same, but a token that was there already keeps its old id beside the new one: both ids mean it, it means the
+  // new one.
+  void add_again(std::string_view token, int32_t id);
   // Makes id -> token; call it after the last add. Error(corrupt_file) when two tokens have one id.
   void finish(std::string_view where);
 
