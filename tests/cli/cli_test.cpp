@@ -179,5 +179,17 @@ TEST_F(Cli, BenchAndInfoAreOneJsonLine) {
   EXPECT_EQ(info.at("tasks").as_array().front(), Value("text-classification"));
 }
 
+// The bundled model's promise: its weights once, and 40 MB for all else, activations of 4,096 tokens included.
+// (Sanitizers have memory of their own.)
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_F(Cli, TheBundledModelRunsInLittleMemory) {
+  const std::string model = std::string(TCPP_MODELS_DIR) + "/sentiment-en";
+  const auto weights = static_cast<double>(std::filesystem::file_size(model + "/model.safetensors"));
+  const Result result = run("bench forward " + model + " --batch 32 --seq 128 --runs 1 --threads 2");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_LE(parse_json(result.out, "line").at("peak_rss_mb").as_number(), weights / 1e6 + 40);
+}
+#endif
+
 }  // namespace
 }  // namespace transformers

@@ -130,6 +130,33 @@ TEST_P(AttentionTest, RowsBeyondTheKeysAreQueriesAlone) {
   batch.check(0.25f);
 }
 
+TEST_P(AttentionTest, MayReplaceTheQueriesByTheResult) {
+  Batch batch(4, 2, 24);
+  batch.add(700, 650, 1);
+  batch.add(1, 1, 2);
+  batch.add(90, 90, 3);
+  const std::vector<float> want = batch.run(0.2f);
+  const int64_t width = batch.heads * batch.head_dim;
+  attention({.query = batch.qkv.data(),
+             .key = batch.qkv.data() + width,
+             .value = batch.qkv.data() + width + batch.kv_heads * batch.head_dim,
+             .query_stride = batch.stride(),
+             .key_stride = batch.stride(),
+             .value_stride = batch.stride(),
+             .num_attention_heads = batch.heads,
+             .num_key_value_heads = batch.kv_heads,
+             .head_dim = batch.head_dim,
+             .scale = 0.2f,
+             .cu_seqlens = batch.cu_seqlens,
+             .key_lens = batch.key_lens,
+             .out = batch.qkv.data(),
+             .out_stride = batch.stride()});
+  for (int64_t t = 0; t < batch.tokens(); ++t) {
+    const float* got = batch.qkv.data() + t * batch.stride();
+    ASSERT_TRUE(std::equal(got, got + width, want.data() + t * width)) << "row " << t;
+  }
+}
+
 TEST_P(AttentionTest, GivesZerosWithoutKeys) {
   Batch batch(3, 3, 10);
   batch.add(5, 5, 1);

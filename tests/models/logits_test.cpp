@@ -15,6 +15,7 @@
 #include "transformers/io/safetensors.hpp"
 #include "transformers/kernels/kernels.hpp"
 #include "transformers/models/pretrained_model.hpp"
+#include "transformers/nn/mlp.hpp"
 
 namespace transformers {
 namespace {
@@ -150,6 +151,29 @@ TEST_P(LogitsReference, BitsDependOnNeitherBatchNorThreads) {
     }
   }
   set_num_threads(threads);
+}
+
+// The same for a batch so long that layers work through it in parts (FeedForward::kRows).
+TEST_P(LogitsReference, BitsDoNotDependOnTheLengthOfTheBatch) {
+  const Case c = read_case(GetParam());
+  if (!c.inputs.input_ids.defined()) GTEST_SKIP() << "takes no ids";
+  const auto model = PretrainedModel::from_pretrained(c.directory);
+  const int64_t seq = c.inputs.input_ids.dim(1);
+  const BatchRow row{.input_ids = {c.inputs.input_ids.data<int64_t>(), static_cast<std::size_t>(seq)}};
+  BatchBuilder one_builder(model->batch_rules()), many_builder(model->batch_rules());
+  const int64_t copies = 2 * FeedForward::kRows / seq + 3;
+  one_builder.add(row);
+  for (int64_t i = 0; i < copies; ++i) many_builder.add(row);
+  const Batch one = one_builder.finish(), many = many_builder.finish();
+  Workspace one_workspace, many_workspace;
+  const auto want = model->forward(one, one_workspace).named(), got = model->forward(many, many_workspace).named();
+  ASSERT_EQ(want.size(), got.size());
+  for (std::size_t o = 0; o < want.size(); ++o) {
+    const Tensor a = to_padded(want[o].second, one), all = to_padded(got[o].second, many);
+    for (int64_t i = 0; i < copies; ++i) {
+      ASSERT_EQ(std::memcmp(a.raw(), all.slice(i, i + 1).raw(), a.bytes()), 0) << want[o].first << " of copy " << i;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, LogitsReference, ::testing::ValuesIn(case_directories()), [](const auto& param) {

@@ -88,7 +88,7 @@ struct AttentionArgs {
   float scale = 1.0f;
   std::span<const int32_t> cu_seqlens;  // [batch + 1]
   std::span<const int32_t> key_lens;    // [batch]
-  float* out = nullptr;                 // [tokens, num_attention_heads, head_dim]
+  float* out = nullptr;                 // [tokens, num_attention_heads, head_dim]; may be `query` (of the same stride)
   int64_t out_stride = 0;
 };
 TCPP_API void attention(const AttentionArgs& args);

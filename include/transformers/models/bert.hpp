@@ -14,6 +14,7 @@
 #include "transformers/nn/attention.hpp"
 #include "transformers/nn/embedding.hpp"
 #include "transformers/nn/linear.hpp"
+#include "transformers/nn/mlp.hpp"
 #include "transformers/nn/norm.hpp"
 
 namespace transformers::bert {
@@ -90,44 +91,41 @@ struct BertEmbeddings {
   }
 };
 
-// Scratch of one layer, shared by all: qkv [tokens, 3 * hidden_size], context and attended [tokens, hidden_size],
-// intermediate [tokens, intermediate_size].
+// Scratch of one layer, shared by all: qkv [tokens, 3 * hidden_size], and FeedForward's.
 struct BertScratch {
-  float *qkv, *context, *attended, *intermediate;
+  float *qkv, *intermediate;
 };
 
 struct BertLayer {
   EncoderSelfAttention self;
-  Linear attention_output, intermediate, output;
+  Linear attention_output;
+  FeedForward feed_forward;
   LayerNorm attention_norm, output_norm;
-  Activation act;
 
   explicit BertLayer(const BertConfig& c)
       : self(c.hidden_size, c.num_attention_heads),
         attention_output(c.hidden_size, c.hidden_size),
-        intermediate(c.hidden_size, c.intermediate_size),
-        output(c.intermediate_size, c.hidden_size),
+        feed_forward(c.hidden_size, c.intermediate_size,
+                     activation_from_name(c.hidden_act, "hidden_act in " + c.where)),
         attention_norm(c.hidden_size, c.layer_norm_eps),
-        output_norm(c.hidden_size, c.layer_norm_eps),
-        act(activation_from_name(c.hidden_act, "hidden_act in " + c.where)) {}
+        output_norm(c.hidden_size, c.layer_norm_eps) {}
 
   void weights(WeightVisitor& w) {
     self.weights(w, "attention.self.query", "attention.self.key", "attention.self.value");
     w("attention.output.dense", attention_output);
     w("attention.output.LayerNorm", attention_norm);
-    w("intermediate.dense", intermediate);
-    w("output.dense", output);
+    feed_forward.weights(w, "intermediate.dense", "output.dense");
     w("output.LayerNorm", output_norm);
   }
 
   // hidden [tokens, hidden_size], in place.
   void forward(float* hidden, const Batch& batch, const BertScratch& s) const {
     const int64_t tokens = batch.tokens();
-    self.forward(hidden, batch, s.qkv, s.context);
-    attention_output.forward(s.context, tokens, s.attended, {.residual = hidden});
-    attention_norm.forward(s.attended, tokens, s.attended);
-    intermediate.forward(s.attended, tokens, s.intermediate, {.activation = act});
-    output.forward(s.intermediate, tokens, hidden, {.residual = s.attended});
+    self.forward(hidden, batch, s.qkv);
+    attention_output.forward(s.qkv, tokens, hidden,
+                             {.input_stride = 3 * attention_output.in_features(), .residual = hidden});
+    attention_norm.forward(hidden, tokens, hidden);
+    feed_forward.forward(hidden, tokens, s.intermediate);
     output_norm.forward(hidden, tokens, hidden);
   }
 };
@@ -142,7 +140,6 @@ class Bert {
       : embeddings_(c),
         layers_(static_cast<std::size_t>(c.num_hidden_layers), BertLayer(c)),
         hidden_size_(c.hidden_size),
-        intermediate_size_(c.intermediate_size),
         activation_(activation_from_name(c.hidden_act, "hidden_act in " + c.where)) {}
 
   void weights(WeightVisitor& w) {
@@ -154,8 +151,8 @@ class Bert {
   const float* forward(const Batch& batch, Workspace& ws, std::vector<OutputTensor>* hidden_states) const {
     const int64_t tokens = batch.tokens();
     float* hidden = ws.floats(tokens * hidden_size_);
-    const BertScratch scratch{ws.floats(tokens * 3 * hidden_size_), ws.floats(tokens * hidden_size_),
-                              ws.floats(tokens * hidden_size_), ws.floats(tokens * intermediate_size_)};
+    const int64_t wide = layers_.empty() ? 0 : layers_.front().feed_forward.scratch_floats(tokens);
+    const BertScratch scratch{ws.floats(tokens * 3 * hidden_size_), ws.floats(wide)};
     embeddings_.forward(batch, hidden);
     record_hidden_state(hidden_states, hidden, tokens, hidden_size_, ws);
     for (const BertLayer& layer : layers_) {
@@ -170,7 +167,7 @@ class Bert {
  private:
   BertEmbeddings embeddings_;
   std::vector<BertLayer> layers_;
-  int64_t hidden_size_, intermediate_size_;
+  int64_t hidden_size_;
   Activation activation_;
 };
 

@@ -14,6 +14,7 @@
 #include "transformers/nn/attention.hpp"
 #include "transformers/nn/embedding.hpp"
 #include "transformers/nn/linear.hpp"
+#include "transformers/nn/mlp.hpp"
 #include "transformers/nn/norm.hpp"
 
 namespace transformers::distilbert {
@@ -72,44 +73,39 @@ struct Embeddings {
   }
 };
 
-// Scratch of one block, shared by all: qkv [tokens, 3 * dim], context and attended [tokens, dim], ffn [tokens,
-// hidden_dim].
+// Scratch of one block, shared by all: qkv [tokens, 3 * dim], and FeedForward's.
 struct Scratch {
-  float *qkv, *context, *attended, *ffn;
+  float *qkv, *ffn;
 };
 
 struct TransformerBlock {
   EncoderSelfAttention attention;
-  Linear out_lin, lin1, lin2;
+  Linear out_lin;
+  FeedForward ffn;
   LayerNorm sa_layer_norm, output_layer_norm;
-  Activation activation;
 
   explicit TransformerBlock(const DistilBertConfig& c)
       : attention(c.hidden_size, c.num_attention_heads),
         out_lin(c.hidden_size, c.hidden_size),
-        lin1(c.hidden_size, c.intermediate_size),
-        lin2(c.intermediate_size, c.hidden_size),
+        ffn(c.hidden_size, c.intermediate_size, activation_from_name(c.activation, "activation in " + c.where)),
         sa_layer_norm(c.hidden_size, kLayerNormEps),
-        output_layer_norm(c.hidden_size, kLayerNormEps),
-        activation(activation_from_name(c.activation, "activation in " + c.where)) {}
+        output_layer_norm(c.hidden_size, kLayerNormEps) {}
 
   void weights(WeightVisitor& w) {
     attention.weights(w, "attention.q_lin", "attention.k_lin", "attention.v_lin");
     w("attention.out_lin", out_lin);
     w("sa_layer_norm", sa_layer_norm);
-    w("ffn.lin1", lin1);
-    w("ffn.lin2", lin2);
+    ffn.weights(w, "ffn.lin1", "ffn.lin2");
     w("output_layer_norm", output_layer_norm);
   }
 
   // hidden [tokens, dim], in place.
   void forward(float* hidden, const Batch& batch, const Scratch& s) const {
     const int64_t tokens = batch.tokens();
-    attention.forward(hidden, batch, s.qkv, s.context);
-    out_lin.forward(s.context, tokens, s.attended, {.residual = hidden});
-    sa_layer_norm.forward(s.attended, tokens, s.attended);
-    lin1.forward(s.attended, tokens, s.ffn, {.activation = activation});
-    lin2.forward(s.ffn, tokens, hidden, {.residual = s.attended});
+    attention.forward(hidden, batch, s.qkv);
+    out_lin.forward(s.qkv, tokens, hidden, {.input_stride = 3 * out_lin.in_features(), .residual = hidden});
+    sa_layer_norm.forward(hidden, tokens, hidden);
+    ffn.forward(hidden, tokens, s.ffn);
     output_layer_norm.forward(hidden, tokens, hidden);
   }
 };
@@ -124,7 +120,6 @@ class DistilBert {
       : embeddings_(c),
         layers_(static_cast<std::size_t>(c.num_hidden_layers), TransformerBlock(c)),
         dim_(c.hidden_size),
-        hidden_dim_(c.intermediate_size),
         activation_(activation_from_name(c.activation, "activation in " + c.where)) {}
 
   void weights(WeightVisitor& w) {
@@ -136,8 +131,8 @@ class DistilBert {
   const float* forward(const Batch& batch, Workspace& ws, std::vector<OutputTensor>* hidden_states) const {
     const int64_t tokens = batch.tokens();
     float* hidden = ws.floats(tokens * dim_);
-    const Scratch scratch{ws.floats(tokens * 3 * dim_), ws.floats(tokens * dim_), ws.floats(tokens * dim_),
-                          ws.floats(tokens * hidden_dim_)};
+    const int64_t wide = layers_.empty() ? 0 : layers_.front().ffn.scratch_floats(tokens);
+    const Scratch scratch{ws.floats(tokens * 3 * dim_), ws.floats(wide)};
     embeddings_.forward(batch, hidden);
     record_hidden_state(hidden_states, hidden, tokens, dim_, ws);
     for (const TransformerBlock& layer : layers_) {
@@ -152,7 +147,7 @@ class DistilBert {
  private:
   Embeddings embeddings_;
   std::vector<TransformerBlock> layers_;
-  int64_t dim_, hidden_dim_;
+  int64_t dim_;
   Activation activation_;
 };
 

@@ -1,6 +1,6 @@
 // What it is: self-attention of encoders over a packed batch: fused query/key/value projection, attention, no padding.
 // Where it stands: nn; what follows it (output projection, residual, norm) is written out in each family.
-// Usage: `EncoderSelfAttention self(768, 12);  self.forward(hidden, batch, qkv, context);`
+// Usage: `EncoderSelfAttention self(768, 12);  self.forward(hidden, batch, qkv);`
 // Source: arXiv 1706.03762; transformers eager_attention_forward (5.23).
 #pragma once
 
@@ -25,8 +25,9 @@ class EncoderSelfAttention {
     qkv_.weights(w, {query, key, value});
   }
 
-  // hidden [tokens, hidden_size] -> context [tokens, hidden_size]; qkv [tokens, 3 * hidden_size] is scratch.
-  void forward(const float* hidden, const Batch& batch, float* qkv, float* context) const {
+  // hidden [tokens, hidden_size] -> qkv [tokens, 3 * hidden_size], whose first hidden_size columns are the context: it
+  // takes the place of the queries, which nothing reads any more.
+  void forward(const float* hidden, const Batch& batch, float* qkv) const {
     const int64_t hidden_size = qkv_.in_features();
     const int64_t head_dim = hidden_size / num_attention_heads_;
     qkv_.forward(hidden, batch.tokens(), qkv);
@@ -42,8 +43,8 @@ class EncoderSelfAttention {
                .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
                .cu_seqlens = batch.cu_seqlens,
                .key_lens = batch.key_lens,
-               .out = context,
-               .out_stride = hidden_size});
+               .out = qkv,
+               .out_stride = 3 * hidden_size});
   }
 
  private:

@@ -15,10 +15,11 @@
 
 namespace transformers {
 
-// What follows the matrix multiplication.
-struct LinearEpilogue {
+// How the input lies, and what follows the matrix multiplication.
+struct LinearOptions {
+  int64_t input_stride = 0;  // floats between rows of x; 0: dense
   Activation activation = Activation::none;
-  const float* residual = nullptr;  // [rows, out_features], added last
+  const float* residual = nullptr;  // [rows, out_features], added last; may be y itself
 };
 
 class Linear {
@@ -55,15 +56,15 @@ class Linear {
     if (!bias_.empty()) w.vector({&bias, 1}, bias_);
   }
 
-  // y [rows, out_features] = activation(x [rows, in_features] * W^T + b) + residual. All dense; y must not overlap x.
-  void forward(const float* x, int64_t rows, float* y, LinearEpilogue epilogue = {}) const {
+  // y [rows, out_features] = activation(x [rows, in_features] * W^T + b) + residual. y is dense and must not overlap x.
+  void forward(const float* x, int64_t rows, float* y, LinearOptions options = {}) const {
     gemm({.a = x,
-          .lda = weight_.in_features,
+          .lda = options.input_stride == 0 ? weight_.in_features : options.input_stride,
           .m = rows,
           .b = weight_.view(),
           .bias = bias_.empty() ? nullptr : bias_.data(),
-          .activation = epilogue.activation,
-          .residual = epilogue.residual,
+          .activation = options.activation,
+          .residual = options.residual,
           .ldr = weight_.out_features,
           .c = y,
           .ldc = weight_.out_features});
