@@ -1,4 +1,5 @@
-// Implements attention() of kernels/kernels.hpp: checks, the cut into runs of queries, threads, scratch.
+// Implements attention() and the cache's blocks of kernels/kernels.hpp: checks, what each query sees, the cut into runs
+// of queries, threads, scratch.
 // The arithmetic is in attention.inl, once per ISA.
 #include <algorithm>
 #include <vector>
@@ -10,6 +11,211 @@
 
 namespace transformers {
 
+namespace {
+
+// How the queries are cut into tasks: runs of about `most` queries of one sequence, for every key/value head.
+class Tasks {
+ public:
+  struct Task {
+    int64_t sequence, kv_head, begin, end, runs;  // queries [begin, end) of the sequence, one of `runs` pieces
+  };
+
+  explicit Tasks(const AttentionArgs& args) : args_(args) {
+    // Keys and values are rearranged once per task, so a task takes many queries, but there must be tasks for all
+    // threads.
+    const int64_t tokens = int64_t{args.cu_seqlens.back()} - args.cu_seqlens.front();
+    const int64_t kv_heads = args.num_key_value_heads, group = args.num_attention_heads / kv_heads;
+    const int64_t share = tokens * kv_heads / (int64_t{num_threads()} * 4);
+    const int64_t most = std::clamp<int64_t>(share, 64, 512) / std::min<int64_t>(group, 8);
+    const int64_t sequences = static_cast<int64_t>(args.key_lens.size());
+    first_task_.resize(static_cast<std::size_t>(sequences) + 1, 0);
+    for (int64_t s = 0; s < sequences; ++s) {
+      first_task_[s + 1] = first_task_[s] + (length(s) + most - 1) / most * kv_heads;
+    }
+    check_argument(count() <= TaskList::kMaxTasks, "attention: too many tokens");
+  }
+
+  int64_t count() const { return first_task_.back(); }
+  int64_t length(int64_t s) const { return int64_t{args_.cu_seqlens[s + 1]} - args_.cu_seqlens[s]; }
+  Task operator[](int64_t task) const {
+    const int64_t s = std::upper_bound(first_task_.begin(), first_task_.end(), task) - first_task_.begin() - 1;
+    const int64_t runs = (first_task_[s + 1] - first_task_[s]) / args_.num_key_value_heads;
+    const int64_t kv_head = (task - first_task_[s]) / runs, run = (task - first_task_[s]) % runs;
+    return {s, kv_head, length(s) * run / runs, length(s) * (run + 1) / runs, runs};
+  }
+
+ private:
+  const AttentionArgs& args_;
+  std::vector<int64_t> first_task_;  // of each sequence
+};
+
+void plain_attention(const AttentionArgs& args) {
+  const KernelTable& table = kernels();
+  const int64_t kv_heads = args.num_key_value_heads, group = args.num_attention_heads / kv_heads;
+  const int64_t head_dim = args.head_dim;
+  const Tasks tasks(args);
+  for_each_task(tasks.count(), [&](auto& next) {
+    for (int64_t i; (i = next()) >= 0;) {
+      const Tasks::Task t = tasks[i];
+      const int64_t row = args.cu_seqlens[t.sequence], keys = args.key_lens[t.sequence];
+      table.attention_block(
+          {.query = args.query + (row + t.begin) * args.query_stride + t.kv_head * group * head_dim,
+           .query_stride = args.query_stride,
+           .queries = t.end - t.begin,
+           .group = group,
+           .key = args.key + row * args.key_stride + t.kv_head * head_dim,
+           .key_stride = args.key_stride,
+           .value = args.value + row * args.value_stride + t.kv_head * head_dim,
+           .value_stride = args.value_stride,
+           .keys = keys,
+           .head_dim = head_dim,
+           .scale = args.scale,
+           .prefetch_next = t.runs == 1 && t.kv_head + 1 < kv_heads,
+           .out = args.out + (row + t.begin) * args.out_stride + t.kv_head * group * head_dim,
+           .out_stride = args.out_stride,
+           .scratch = thread_scratch(table.attention_scratch(t.end - t.begin, group, keys, head_dim))});
+    }
+  });
+}
+
+// Which keys each query sees, and where queries and keys stand.
+struct Sight {
+  std::vector<int32_t> key_begin, key_end;              // [tokens], from row cu_seqlens[0] on
+  std::vector<int32_t> query_positions, key_positions;  // filled where the caller left them out
+  std::span<const int32_t> queries_at, keys_at;         // the caller's, or those above
+  std::span<const int32_t> key_rows;                    // first row of each sequence's keys
+};
+
+// 0, 1, 2 ... from each sequence's first row on.
+std::vector<int32_t> counted_positions(std::span<const int32_t> first_rows, std::span<const int32_t> lengths) {
+  int64_t rows = 0;
+  for (std::size_t s = 0; s < lengths.size(); ++s) rows = std::max(rows, int64_t{first_rows[s]} + lengths[s]);
+  std::vector<int32_t> positions(static_cast<std::size_t>(rows), 0);
+  for (std::size_t s = 0; s < lengths.size(); ++s) {
+    for (int32_t i = 0; i < lengths[s]; ++i) positions[static_cast<std::size_t>(first_rows[s] + i)] = i;
+  }
+  return positions;
+}
+
+Sight look(const AttentionArgs& args) {
+  Sight sight;
+  const std::size_t sequences = args.key_lens.size();
+  sight.key_rows = args.key_cu_seqlens.empty() ? args.cu_seqlens : args.key_cu_seqlens;
+  check_argument(sight.key_rows.size() == sequences + 1, "attention: key_cu_seqlens must be as long as cu_seqlens");
+  int64_t last_key = 0;
+  for (std::size_t s = 0; s < sequences; ++s) {
+    check_argument(sight.key_rows[s] >= 0, "attention: key_cu_seqlens must not be negative");
+    last_key = std::max(last_key, int64_t{sight.key_rows[s]} + args.key_lens[s]);
+  }
+  sight.queries_at = args.query_positions, sight.keys_at = args.key_positions;
+  if (sight.queries_at.empty()) {
+    std::vector<int32_t> lengths(sequences);
+    for (std::size_t s = 0; s < sequences; ++s) lengths[s] = args.cu_seqlens[s + 1] - args.cu_seqlens[s];
+    sight.query_positions = counted_positions(args.cu_seqlens, lengths);
+    sight.queries_at = sight.query_positions;
+  }
+  if (sight.keys_at.empty()) {
+    sight.key_positions = counted_positions(sight.key_rows, args.key_lens);
+    sight.keys_at = sight.key_positions;
+  }
+  check_argument(static_cast<int64_t>(sight.queries_at.size()) >= args.cu_seqlens.back(),
+                 "attention: query_positions must have an entry for each query");
+  check_argument(static_cast<int64_t>(sight.keys_at.size()) >= last_key,
+                 "attention: key_positions must have an entry for each key");
+
+  const std::size_t tokens = static_cast<std::size_t>(args.cu_seqlens.back());
+  sight.key_begin.assign(tokens, 0);
+  sight.key_end.assign(tokens, 0);
+  constexpr int64_t kFar = int64_t{1} << 40;
+  for (std::size_t s = 0; s < sequences; ++s) {
+    const int32_t* const keys = sight.keys_at.data() + sight.key_rows[s];
+    const int32_t* const keys_end = keys + args.key_lens[s];
+    check_argument(std::adjacent_find(keys, keys_end, [](int32_t a, int32_t b) { return a >= b; }) == keys_end,
+                   "attention: key_positions must rise");
+    const int32_t first = args.first_keys.empty() ? 0 : std::max(args.first_keys[s], 0);
+    for (int32_t q = args.cu_seqlens[s]; q < args.cu_seqlens[s + 1]; ++q) {
+      const std::size_t row = static_cast<std::size_t>(q);
+      const int64_t at = sight.queries_at[row];
+      int64_t low = -kFar, high = kFar;  // positions seen, both included
+      if (args.causal) high = at;
+      if (args.sliding_window > 0) low = at - args.sliding_window + 1;
+      if (args.local_window > 0) {
+        low = std::max(low, at - args.local_window / 2);
+        high = std::min(high, at + args.local_window / 2);
+      }
+      const int64_t begin = low <= -kFar ? 0 : std::lower_bound(keys, keys_end, low) - keys;
+      const int64_t end = high >= kFar ? args.key_lens[s] : std::upper_bound(keys, keys_end, high) - keys;
+      sight.key_begin[row] = std::max(static_cast<int32_t>(begin), first);
+      sight.key_end[row] = static_cast<int32_t>(end);
+    }
+  }
+  return sight;
+}
+
+void check_biases(const AttentionArgs& args) {
+  const bool by_bucket = args.query_bias != nullptr || args.key_bias != nullptr;
+  check_argument(args.max_distance >= 0, "attention: max_distance must not be negative");
+  if (!by_bucket) return;
+  check_argument(static_cast<int64_t>(args.bias_buckets.size()) == 2 * args.max_distance + 1,
+                 "attention: bias_buckets must have 2 * max_distance + 1 entries");
+  for (const int32_t bucket : args.bias_buckets) {
+    check_argument(bucket >= 0 && bucket < args.num_buckets, "attention: a bucket beyond num_buckets");
+  }
+}
+
+void sighted_attention(const AttentionArgs& args) {
+  const KernelTable& table = kernels();
+  const int64_t kv_heads = args.num_key_value_heads, group = args.num_attention_heads / kv_heads;
+  const int64_t head_dim = args.head_dim, distances = 2 * args.max_distance + 1;
+  const int64_t buckets = args.num_buckets, bias_stride = args.num_attention_heads * buckets;
+  check_biases(args);
+  check_argument(args.first_keys.empty() || args.first_keys.size() == args.key_lens.size(),
+                 "attention: first_keys must have an entry for each sequence");
+  check_argument(args.cache == nullptr || args.cache->first_block.size() >= args.key_lens.size(),
+                 "attention: the cache has fewer sequences than the batch");
+  const Sight sight = look(args);
+  const Tasks tasks(args);
+  for_each_task(tasks.count(), [&](auto& next) {
+    for (int64_t i; (i = next()) >= 0;) {
+      const Tasks::Task t = tasks[i];
+      const int64_t row = args.cu_seqlens[t.sequence] + t.begin, head = t.kv_head * group;
+      const int64_t key_row = sight.key_rows[t.sequence];
+      const bool dense = args.cache == nullptr;
+      table.sighted_attention_block(
+          {.query = args.query + row * args.query_stride + head * head_dim,
+           .query_stride = args.query_stride,
+           .queries = t.end - t.begin,
+           .group = group,
+           .head_dim = head_dim,
+           .key = dense ? args.key + key_row * args.key_stride + t.kv_head * head_dim : nullptr,
+           .key_stride = args.key_stride,
+           .value = dense ? args.value + key_row * args.value_stride + t.kv_head * head_dim : nullptr,
+           .value_stride = args.value_stride,
+           .blocks = dense ? nullptr : args.cache->blocks.data() + args.cache->first_block[t.sequence],
+           .block_offset = t.kv_head * table.kv_head_floats(head_dim),
+           .key_begin = sight.key_begin.data() + row,
+           .key_end = sight.key_end.data() + row,
+           .scale = args.scale,
+           .softcap = args.softcap,
+           .query_positions = sight.queries_at.data() + row,
+           .key_positions = sight.keys_at.data() + key_row,
+           .max_distance = args.max_distance,
+           .relative_bias = args.relative_bias ? args.relative_bias + head * distances : nullptr,
+           .bias_buckets = args.bias_buckets.data(),
+           .num_buckets = buckets,
+           .query_bias = args.query_bias ? args.query_bias + row * bias_stride + head * buckets : nullptr,
+           .query_bias_stride = bias_stride,
+           .key_bias = args.key_bias ? args.key_bias + key_row * bias_stride + head * buckets : nullptr,
+           .key_bias_stride = bias_stride,
+           .out = args.out + row * args.out_stride + head * head_dim,
+           .out_stride = args.out_stride,
+           .scratch = thread_scratch(table.sighted_attention_scratch(t.end - t.begin, group, head_dim))});
+    }
+  });
+}
+
+}  // namespace
+
 void attention(const AttentionArgs& args) {
   const int64_t heads = args.num_attention_heads, kv_heads = args.num_key_value_heads, head_dim = args.head_dim;
   check_argument(heads > 0 && kv_heads > 0 && heads % kv_heads == 0,
@@ -17,51 +223,36 @@ void attention(const AttentionArgs& args) {
   check_argument(head_dim > 0, "attention: head_dim must be positive");
   check_argument(!args.cu_seqlens.empty() && args.key_lens.size() == args.cu_seqlens.size() - 1,
                  "attention: cu_seqlens must have one entry more than key_lens");
-  const int64_t sequences = static_cast<int64_t>(args.key_lens.size()), group = heads / kv_heads;
-  for (int64_t s = 0; s < sequences; ++s) {
+  const bool own_keys = args.key_cu_seqlens.empty() && args.cache == nullptr;
+  for (std::size_t s = 0; s < args.key_lens.size(); ++s) {
     const int64_t length = int64_t{args.cu_seqlens[s + 1]} - args.cu_seqlens[s];
     check_argument(length >= 0 && args.cu_seqlens[s] >= 0, "attention: cu_seqlens must not decrease");
-    check_argument(args.key_lens[s] >= 0 && args.key_lens[s] <= length,
+    check_argument(args.key_lens[s] >= 0 && (!own_keys || args.key_lens[s] <= length),
                    "attention: a sequence with more keys than rows");
   }
-
-  // Keys and values are rearranged once per task, so a task takes many queries, but there must be tasks for all
-  // threads.
-  const int64_t tokens = int64_t{args.cu_seqlens.back()} - args.cu_seqlens.front();
-  const int64_t share = tokens * kv_heads / (int64_t{num_threads()} * 4);
-  const int64_t most = std::clamp<int64_t>(share, 64, 512) / std::min<int64_t>(group, 8);
-  const auto length_of = [&](int64_t s) { return int64_t{args.cu_seqlens[s + 1]} - args.cu_seqlens[s]; };
-  std::vector<int64_t> first_task(static_cast<std::size_t>(sequences) + 1, 0);  // of each sequence
-  for (int64_t s = 0; s < sequences; ++s) {
-    first_task[s + 1] = first_task[s] + (length_of(s) + most - 1) / most * kv_heads;
+  const bool plain = own_keys && !args.causal && args.sliding_window == 0 && args.local_window == 0 &&
+                     args.first_keys.empty() && args.softcap == 0.0f && args.relative_bias == nullptr &&
+                     args.query_bias == nullptr && args.key_bias == nullptr;
+  if (plain) {
+    plain_attention(args);
+  } else {
+    sighted_attention(args);
   }
-  check_argument(first_task.back() <= TaskList::kMaxTasks, "attention: too many tokens");
+}
 
+int64_t kv_block_floats(int64_t num_key_value_heads, int64_t head_dim) {
+  check_argument(num_key_value_heads > 0 && head_dim > 0, "kv_block_floats: sizes must be positive");
+  return num_key_value_heads * kernels().kv_head_floats(head_dim);
+}
+
+void store_kv(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
+              int64_t num_key_value_heads, int64_t head_dim, int64_t first, float* block) {
+  check_argument(first >= 0 && count >= 0 && first + count <= kKVBlockTokens, "store_kv: tokens beyond the block");
   const KernelTable& table = kernels();
-  for_each_task(first_task.back(), [&](auto& next) {
-    for (int64_t task; (task = next()) >= 0;) {
-      const int64_t s = std::upper_bound(first_task.begin(), first_task.end(), task) - first_task.begin() - 1;
-      const int64_t runs = (first_task[s + 1] - first_task[s]) / kv_heads;
-      const int64_t kv_head = (task - first_task[s]) / runs, run = (task - first_task[s]) % runs;
-      const int64_t length = length_of(s), q0 = length * run / runs, q1 = length * (run + 1) / runs;
-      const int64_t row = args.cu_seqlens[s], keys = args.key_lens[s];
-      table.attention_block({.query = args.query + (row + q0) * args.query_stride + kv_head * group * head_dim,
-                             .query_stride = args.query_stride,
-                             .queries = q1 - q0,
-                             .group = group,
-                             .key = args.key + row * args.key_stride + kv_head * head_dim,
-                             .key_stride = args.key_stride,
-                             .value = args.value + row * args.value_stride + kv_head * head_dim,
-                             .value_stride = args.value_stride,
-                             .keys = keys,
-                             .head_dim = head_dim,
-                             .scale = args.scale,
-                             .prefetch_next = runs == 1 && kv_head + 1 < kv_heads,
-                             .out = args.out + (row + q0) * args.out_stride + kv_head * group * head_dim,
-                             .out_stride = args.out_stride,
-                             .scratch = thread_scratch(table.attention_scratch(q1 - q0, group, keys, head_dim))});
-    }
-  });
+  for (int64_t h = 0; h < num_key_value_heads; ++h) {
+    table.store_kv_head(key + h * head_dim, key_stride, value + h * head_dim, value_stride, count, head_dim, first,
+                        block + h * table.kv_head_floats(head_dim));
+  }
 }
 
 }  // namespace transformers

@@ -200,11 +200,259 @@ void attention_block(const AttentionBlock& a) noexcept {
   for (int64_t head = 0; head < a.group; ++head) write_rows(a, head, sums, totals, columns);
 }
 
+// ---- attention by sight: every query has its own range of keys, scores may be biased ----------------------------
+
+constexpr int64_t kBlock = 32;  // tokens in a block of a cache: kKVBlockTokens
+constexpr int64_t kTileBlocks = kKeyTile / kBlock;
+static_assert(kKeyTile % kBlock == 0 && kBlock % kPanel == 0);
+
+// A head's share of a block: keys as panels [kBlock / kPanel][head_dim][kPanel], then values as panels
+// [columns / kPanel][kBlock][kPanel].
+int64_t kv_head_floats(int64_t head_dim) noexcept { return kBlock * (head_dim + panels_of(head_dim) * kPanel); }
+
+void store_kv_head(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
+                   int64_t head_dim, int64_t first, float* to) noexcept {
+  float* const values = to + kBlock * head_dim;
+  for (int64_t i = 0; i < count; ++i, key += key_stride, value += value_stride) {
+    const int64_t token = first + i;
+    float* const k = to + token / kPanel * kPanel * head_dim + token % kPanel;
+    for (int64_t d = 0; d < head_dim; ++d) k[d * kPanel] = key[d];
+    for (int64_t d = 0; d < head_dim; d += kPanel) {
+      float* const v = values + (d * kBlock + token * kPanel);
+      for (int64_t c = 0; c < kPanel && d + c < head_dim; ++c) v[c] = value[d + c];
+    }
+  }
+}
+
+// A whole block of rows in the same layout, tokens that are missing and columns beyond head_dim as zeros.
+void pack_kv_block(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
+                   int64_t head_dim, float* to) {
+  constexpr int64_t kW = V::kWidth;
+  if (count < kBlock) {
+    for (int64_t i = 0; i < kBlock * head_dim; ++i) to[i] = 0.0f;
+  }
+  pack_keys(key, key_stride, count, head_dim, to);
+  float* const values = to + kBlock * head_dim;
+  for (int64_t d0 = 0; d0 < panels_of(head_dim) * kPanel; d0 += kW) {
+    float* const column = values + d0 / kPanel * kPanel * kBlock + d0 % kPanel;
+    const int64_t left = head_dim - d0;
+    for (int64_t j = 0; j < kBlock; ++j) {
+      V::Reg x = V::zero();
+      if (j < count && left > 0) {
+        x = left >= kW ? V::load(value + j * value_stride + d0) : V::load_partial(value + j * value_stride + d0, left);
+      }
+      V::store(column + j * kPanel, x);
+    }
+  }
+}
+
+struct SightedLayout {
+  int64_t columns;
+  int64_t keys_at, queries_at, scores_at, weights_at, bias_at, sums_at, maxima_at, totals_at, end;
+
+  SightedLayout(int64_t queries, int64_t group, int64_t head_dim) : columns(panels_of(head_dim) * kPanel) {
+    const auto aligned = [](int64_t floats) { return (floats + 15) / 16 * 16; };
+    keys_at = 0;
+    queries_at = keys_at + kTileBlocks * aligned(kv_head_floats(head_dim));
+    scores_at = queries_at + aligned(kTileRows * quads_of(head_dim) * 4);
+    weights_at = scores_at + kTileRows * kScoreStride;
+    bias_at = weights_at + kTileRows * kScoreStride;
+    sums_at = bias_at + kScoreStride;
+    maxima_at = sums_at + aligned(group * queries * columns);
+    totals_at = maxima_at + aligned(group * queries);
+    end = totals_at + aligned(group * queries);
+  }
+};
+
+int64_t sighted_attention_scratch(int64_t queries, int64_t group, int64_t head_dim) noexcept {
+  return SightedLayout(queries, group, head_dim).end;
+}
+
+// bias[j] for the keys k0 + j, j in [begin, end), of query q under head h of the group.
+void gather_bias(const SightedAttentionBlock& a, int64_t q, int64_t h, int64_t k0, int64_t begin, int64_t end,
+                 float* bias) {
+  const int64_t most = a.max_distance, at = a.query_positions[q];
+  const int32_t* const positions = a.key_positions + k0;
+  const float* const relative = a.relative_bias ? a.relative_bias + h * (2 * most + 1) + most : nullptr;
+  const float* const of_query = a.query_bias ? a.query_bias + q * a.query_bias_stride + h * a.num_buckets : nullptr;
+  const float* const of_key = a.key_bias ? a.key_bias + k0 * a.key_bias_stride + h * a.num_buckets : nullptr;
+  for (int64_t j = begin; j < end; ++j) {
+    int64_t distance = positions[j] - at;
+    distance = distance < -most ? -most : distance > most ? most : distance;
+    float sum = relative ? relative[distance] : 0.0f;
+    if (of_query || of_key) {
+      const int64_t bucket = a.bias_buckets[distance + most];
+      if (of_query) sum += of_query[bucket];
+      if (of_key) sum += of_key[j * a.key_bias_stride + bucket];
+    }
+    bias[j] = sum;
+  }
+}
+
+// One row of scores over the keys [begin, end) of a tile: made final in place, exponentials below the running maximum
+// as quads from key `from` (a multiple of kPanel, at most begin) to key `to`, zeros outside [begin, end).
+TCPP_INLINE void sighted_softmax_step(float* scores, int64_t from, int64_t to, int64_t begin, int64_t end, float scale,
+                                      float cap, const float* bias, float* maximum, float* total, float* sums,
+                                      int64_t columns, float* weights, int64_t rows) {
+  using Reg = V::Reg;
+  constexpr int64_t kW = V::kWidth;
+  const Reg factor = V::set1(scale), lowest = V::set1(-3.402823466e38f);
+  const Reg ceiling = V::set1(cap), inverse = V::set1(cap > 0.0f ? 1.0f / cap : 0.0f);
+  Reg m = lowest;
+  for (int64_t j = from; j < to; j += kW) {
+    Reg x = V::mul(V::load(scores + j), factor);
+    if (cap > 0.0f) x = V::mul(tanh(V::mul(x, inverse)), ceiling);
+    if (bias) x = V::add(x, V::load(bias + j));
+    if (j < begin) x = V::keep(lowest, begin - j < kW ? begin - j : kW, x);
+    if (j + kW > end) x = V::keep(x, end > j ? end - j : 0, lowest);
+    V::store(scores + j, x);
+    m = V::max(m, x);
+  }
+  float top = V::largest(m);
+  if (*maximum > top) top = *maximum;
+  const Reg shift = V::set1(top);
+  Reg sum = V::zero();
+  for (int64_t j = from; j < to; j += kW) {
+    const Reg x = exp(V::sub(V::load(scores + j), shift));
+    V::store_quads(weights + (j - from) * rows, 4 * rows, kW / 4, x);
+    sum = V::add(sum, x);
+  }
+  if (*total == 0.0f) {
+    *total = V::sum(sum);
+  } else {
+    const Reg shrink = exp(V::set1(*maximum - top));
+    *total = *total * V::first(shrink) + V::sum(sum);
+    for (int64_t d = 0; d < columns; d += kW) V::store(sums + d, V::mul(V::load(sums + d), shrink));
+  }
+  *maximum = top;
+}
+
+void sighted_attention_block(const SightedAttentionBlock& a) noexcept {
+  constexpr int64_t kW = V::kWidth;
+  const SightedLayout layout(a.queries, a.group, a.head_dim);
+  float* const packed = a.scratch + layout.keys_at;
+  float* const queries = a.scratch + layout.queries_at;
+  float* const scores = a.scratch + layout.scores_at;
+  float* const weights = a.scratch + layout.weights_at;
+  float* const biases = a.scratch + layout.bias_at;
+  float* const sums = a.scratch + layout.sums_at;
+  float* const maxima = a.scratch + layout.maxima_at;
+  float* const totals = a.scratch + layout.totals_at;
+  const int64_t columns = layout.columns, rows_all = a.queries * a.group, head_floats = kv_head_floats(a.head_dim);
+  const int64_t row_blocks = (rows_all + kTileRows - 1) / kTileRows;
+  const bool biased = a.relative_bias || a.query_bias || a.key_bias;
+
+  for (int64_t i = 0; i < rows_all * columns; ++i) sums[i] = 0.0f;
+  for (int64_t r = 0; r < rows_all; ++r) maxima[r] = -3.402823466e38f, totals[r] = 0.0f;
+  int64_t all_begin = a.key_begin[0], all_end = 0;
+  for (int64_t q = 0; q < a.queries; ++q) {
+    if (a.key_begin[q] >= a.key_end[q]) continue;
+    if (a.key_begin[q] < all_begin || all_end == 0) all_begin = a.key_begin[q];
+    if (a.key_end[q] > all_end) all_end = a.key_end[q];
+  }
+
+  for (int64_t k0 = all_begin / kKeyTile * kKeyTile; k0 < all_end; k0 += kKeyTile) {
+    const float* block[kTileBlocks];
+    for (int64_t b = 0; b < kTileBlocks; ++b) {
+      const int64_t key = k0 + b * kBlock;
+      if (key >= all_end || key + kBlock <= all_begin) continue;
+      if (a.key) {
+        block[b] = packed + b * head_floats;
+        pack_kv_block(a.key + key * a.key_stride, a.key_stride, a.value + key * a.value_stride, a.value_stride,
+                      all_end - key < kBlock ? all_end - key : kBlock, a.head_dim, packed + b * head_floats);
+      } else {
+        block[b] = a.blocks[key / kBlock] + a.block_offset;
+      }
+    }
+    for (int64_t i = 0; i < row_blocks; ++i) {
+      const int64_t row0 = i * rows_all / row_blocks, rows = (i + 1) * rows_all / row_blocks - row0;
+      // What any of these rows sees in this tile.
+      int64_t begin = kKeyTile, end = 0;
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t q = (row0 + r) / a.group;
+        if (a.key_begin[q] >= a.key_end[q]) continue;
+        if (a.key_begin[q] - k0 < begin) begin = a.key_begin[q] - k0;
+        if (a.key_end[q] - k0 > end) end = a.key_end[q] - k0;
+      }
+      if (begin < 0) begin = 0;
+      if (end > kKeyTile) end = kKeyTile;
+      if (begin >= end) continue;
+      begin = begin / kBlock * kBlock;
+
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t q = (row0 + r) / a.group, h = (row0 + r) % a.group;
+        const float* const from = a.query + q * a.query_stride + h * a.head_dim;
+        float* const to = queries + 4 * r;
+        int64_t d = 0;
+        for (; d + kW <= a.head_dim; d += kW) V::store_quads(to + d * rows, 4 * rows, kW / 4, V::load(from + d));
+        if (d < a.head_dim) {
+          V::store_quads(to + d * rows, 4 * rows, quads_of(a.head_dim - d), V::load_partial(from + d, a.head_dim - d));
+        }
+      }
+      for (int64_t j = begin; j < end; j += kPanel) {
+        micro(rows, {.a = queries,
+                     .lda = 0,
+                     .b = block[j / kBlock] + j % kBlock * a.head_dim,
+                     .k = a.head_dim,
+                     .tile = scores + j,
+                     .ldt = kScoreStride,
+                     .accumulate = false,
+                     .prefetch = nullptr,
+                     .prefetch_lines = 0});
+      }
+      const int64_t last = (end + kW - 1) / kW * kW;
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t row = row0 + r, q = row / a.group, h = row % a.group;
+        int64_t b = a.key_begin[q] - k0, e = a.key_end[q] - k0;
+        b = b < 0 ? 0 : b;
+        e = e > kKeyTile ? kKeyTile : e;
+        if (b >= e) {
+          for (int64_t j = begin; j < last; j += kW) {
+            V::store_quads(weights + 4 * r + (j - begin) * rows, 4 * rows, kW / 4, V::zero());
+          }
+          continue;
+        }
+        if (biased) gather_bias(a, q, h, k0, b, e, biases);
+        sighted_softmax_step(scores + r * kScoreStride, begin, last, b, e, a.scale, a.softcap,
+                             biased ? biases : nullptr, maxima + row, totals + row, sums + row * columns, columns,
+                             weights + 4 * r, rows);
+      }
+      for (int64_t j = begin; j < end; j += kBlock) {
+        const float* const values = block[j / kBlock] + kBlock * a.head_dim;
+        for (int64_t p = 0; p * kPanel < columns; ++p) {
+          micro(rows, {.a = weights + (j - begin) * rows,
+                       .lda = 0,
+                       .b = values + p * kBlock * kPanel,
+                       .k = end - j < kBlock ? end - j : kBlock,
+                       .tile = sums + row0 * columns + p * kPanel,
+                       .ldt = columns,
+                       .accumulate = true,
+                       .prefetch = nullptr,
+                       .prefetch_lines = 0});
+        }
+      }
+    }
+  }
+
+  for (int64_t row = 0; row < rows_all; ++row) {
+    float* const out = a.out + row / a.group * a.out_stride + row % a.group * a.head_dim;
+    const float* const from = sums + row * columns;
+    const V::Reg factor = totals[row] > 0.0f ? V::set1(1.0f / totals[row]) : V::zero();
+    int64_t d = 0;
+    for (; d + kW <= a.head_dim; d += kW) V::store(out + d, V::mul(V::load(from + d), factor));
+    if (d < a.head_dim) V::store_partial(out + d, a.head_dim - d, V::mul(V::load(from + d), factor));
+  }
+}
+
 }  // namespace
 
 void fill_attention(KernelTable& table) noexcept {
   table.attention_scratch = attention_scratch;
   table.attention_block = attention_block;
+  table.sighted_attention_scratch = sighted_attention_scratch;
+  table.sighted_attention_block = sighted_attention_block;
+  table.kv_head_floats = kv_head_floats;
+  table.store_kv_head = store_kv_head;
 }
 
 }  // namespace TCPP_KERNELS

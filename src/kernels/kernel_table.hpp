@@ -52,6 +52,39 @@ struct AttentionBlock {
   float* scratch;  // attention_scratch() floats
 };
 
+// The same with everything else attention() can do. A row of work is a query under one head of the group.
+struct SightedAttentionBlock {
+  const float* query;  // first query row of the run, first query head of the group
+  int64_t query_stride;
+  int64_t queries;
+  int64_t group;
+  int64_t head_dim;
+  // Keys and values: rows (key not null), or blocks of a cache.
+  const float* key;
+  int64_t key_stride;
+  const float* value;
+  int64_t value_stride;
+  const float* const* blocks;
+  int64_t block_offset;      // floats from the start of a block to this key/value head
+  const int32_t* key_begin;  // [queries]: query q sees the keys [key_begin[q], key_end[q])
+  const int32_t* key_end;    // [queries]
+  float scale;
+  float softcap;
+  const int32_t* query_positions;  // [queries], with any bias
+  const int32_t* key_positions;    // [keys], with any bias
+  int64_t max_distance;
+  const float* relative_bias;  // [group, 2 * max_distance + 1]
+  const int32_t* bias_buckets;
+  int64_t num_buckets;
+  const float* query_bias;  // of the first query, the first head of the group; heads num_buckets apart
+  int64_t query_bias_stride;
+  const float* key_bias;  // of key 0
+  int64_t key_bias_stride;
+  float* out;
+  int64_t out_stride;
+  float* scratch;  // sighted_attention_scratch() floats
+};
+
 struct KernelTable {
   const char* name;
 
@@ -63,9 +96,21 @@ struct KernelTable {
 
   int64_t (*attention_scratch)(int64_t queries, int64_t group, int64_t keys, int64_t head_dim) noexcept;
   void (*attention_block)(const AttentionBlock& block) noexcept;
+  int64_t (*sighted_attention_scratch)(int64_t queries, int64_t group, int64_t head_dim) noexcept;
+  void (*sighted_attention_block)(const SightedAttentionBlock& block) noexcept;
+  int64_t (*kv_head_floats)(int64_t head_dim) noexcept;  // of one key/value head in a block of a cache
+  void (*store_kv_head)(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
+                        int64_t head_dim, int64_t first, float* to) noexcept;
 
   void (*layer_norm)(const float* x, int64_t rows, int64_t n, const float* weight, const float* bias, float eps,
                      float* out) noexcept;
+  void (*rms_norm)(const float* x, int64_t x_stride, int64_t rows, int64_t n, const float* weight, float eps,
+                   float* out, int64_t out_stride) noexcept;
+  void (*rotary)(float* x, int64_t x_stride, int64_t rows, int64_t heads, int64_t head_dim, int64_t rotary_dim,
+                 const float* cos, const float* sin, bool interleaved) noexcept;
+  void (*gated_product)(int activation, const float* gate, int64_t gate_stride, const float* up, int64_t up_stride,
+                        int64_t rows, int64_t n, float* out, int64_t out_stride) noexcept;
+  void (*softcap)(float cap, float* x, int64_t count) noexcept;
   void (*softmax)(float* x, int64_t rows, int64_t n) noexcept;
   void (*activate)(int activation, float* x, int64_t count) noexcept;
   void (*widen)(int weight, const void* source, int64_t count, bool accumulate, float* out) noexcept;

@@ -1,4 +1,4 @@
-// Implements layer_norm, softmax, activate, gather_rows and widen of kernels/kernels.hpp: checks and threads.
+// Implements the norms, softmax, activations, rotary, gather_rows and widen of kernels/kernels.hpp: checks and threads.
 // The arithmetic is in rowwise.inl, once per ISA.
 #include <algorithm>
 #include <string>
@@ -41,6 +41,40 @@ void layer_norm(const float* x, int64_t rows, int64_t n, const float* weight, co
   for_row_runs(rows, n, [&](int64_t begin, int64_t end) {
     table.layer_norm(x + begin * n, end - begin, n, weight, bias, eps, out + begin * n);
   });
+}
+
+void rms_norm(const float* x, int64_t x_stride, int64_t rows, int64_t n, const float* weight, float eps, float* out,
+              int64_t out_stride) {
+  const KernelTable& table = kernels();
+  for_row_runs(rows, n, [&](int64_t begin, int64_t end) {
+    table.rms_norm(x + begin * x_stride, x_stride, end - begin, n, weight, eps, out + begin * out_stride, out_stride);
+  });
+}
+
+void rotary(const RotaryArgs& args) {
+  check_argument(args.rotary_dim >= 0 && args.rotary_dim % 2 == 0 && args.rotary_dim <= args.head_dim,
+                 "rotary: rotary_dim must be even and at most head_dim");
+  const KernelTable& table = kernels();
+  const int64_t half = args.rotary_dim / 2;
+  for_row_runs(args.rows, args.heads * args.rotary_dim, [&](int64_t begin, int64_t end) {
+    table.rotary(args.x + begin * args.x_stride, args.x_stride, end - begin, args.heads, args.head_dim, args.rotary_dim,
+                 args.cos + begin * half, args.sin + begin * half, args.interleaved);
+  });
+}
+
+void gated_product(Activation activation, const float* gate, int64_t gate_stride, const float* up, int64_t up_stride,
+                   int64_t rows, int64_t n, float* out, int64_t out_stride) {
+  const KernelTable& table = kernels();
+  for_row_runs(rows, n, [&](int64_t begin, int64_t end) {
+    table.gated_product(static_cast<int>(activation), gate + begin * gate_stride, gate_stride, up + begin * up_stride,
+                        up_stride, end - begin, n, out + begin * out_stride, out_stride);
+  });
+}
+
+void softcap(float cap, float* x, int64_t count) {
+  check_argument(cap > 0.0f, "softcap must be positive");
+  const KernelTable& table = kernels();
+  for_row_runs(count, 1, [&](int64_t begin, int64_t end) { table.softcap(cap, x + begin, end - begin); });
 }
 
 void softmax(float* x, int64_t rows, int64_t n) {

@@ -1,4 +1,4 @@
-// What it is: layer norm, softmax, activations and widening of rows, by one thread.
+// What it is: norms, softmax, activations, gated products, rotary positions and widening of rows, by one thread.
 // Where it stands: src/kernels; rowwise.cpp cuts the rows over threads.
 // Usage: fill_rowwise(table) puts them into the table of its ISA.
 // Every sum takes its terms in an order that depends on the length of the row alone.
@@ -67,6 +67,59 @@ void layer_norm(const float* x, int64_t rows, int64_t n, const float* weight, co
   }
 }
 
+void rms_norm(const float* x, int64_t x_stride, int64_t rows, int64_t n, const float* weight, float eps, float* out,
+              int64_t out_stride) noexcept {
+  using Reg = V::Reg;
+  const float count = static_cast<float>(n);
+  for (int64_t r = 0; r < rows; ++r, x += x_stride, out += out_stride) {
+    const float mean = sum_of(
+                           x, n, [](Reg v) __attribute__((always_inline)) { return V::mul(v, v); }) /
+                       count;
+    const Reg scale = V::div(V::set1(1.0f), V::sqrt(V::set1(mean + eps)));
+    int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) {
+      const Reg y = V::mul(V::load(x + i), scale);
+      V::store(out + i, weight ? V::mul(y, V::load(weight + i)) : y);
+    }
+    if (i < n) {
+      const int64_t left = n - i;
+      const Reg y = V::mul(V::load_partial(x + i, left), scale);
+      V::store_partial(out + i, left, weight ? V::mul(y, V::load_partial(weight + i, left)) : y);
+    }
+  }
+}
+
+void rotary(float* x, int64_t x_stride, int64_t rows, int64_t heads, int64_t head_dim, int64_t rotary_dim,
+            const float* cos, const float* sin, bool interleaved) noexcept {
+  using Reg = V::Reg;
+  const int64_t half = rotary_dim / 2;
+  for (int64_t r = 0; r < rows; ++r, x += x_stride, cos += half, sin += half) {
+    for (int64_t h = 0; h < heads; ++h) {
+      float* const a = x + h * head_dim;
+      if (interleaved) {
+        for (int64_t i = 0; i < half; ++i) {
+          const float u = a[2 * i], v = a[2 * i + 1];
+          a[2 * i] = u * cos[i] - v * sin[i];
+          a[2 * i + 1] = v * cos[i] + u * sin[i];
+        }
+        continue;
+      }
+      float* const b = a + half;
+      int64_t i = 0;
+      for (; i + kWidth <= half; i += kWidth) {
+        const Reg u = V::load(a + i), v = V::load(b + i), c = V::load(cos + i), s = V::load(sin + i);
+        V::store(a + i, V::sub(V::mul(u, c), V::mul(v, s)));
+        V::store(b + i, V::add(V::mul(v, c), V::mul(u, s)));
+      }
+      for (; i < half; ++i) {
+        const float u = a[i], v = b[i];
+        a[i] = u * cos[i] - v * sin[i];
+        b[i] = v * cos[i] + u * sin[i];
+      }
+    }
+  }
+}
+
 void softmax(float* x, int64_t rows, int64_t n) noexcept {
   using Reg = V::Reg;
   for (int64_t r = 0; r < rows; ++r, x += n) {
@@ -90,6 +143,53 @@ void activate_all(float* x, int64_t count) {
   int64_t i = 0;
   for (; i + kWidth <= count; i += kWidth) V::store(x + i, activation<kActivation>(V::load(x + i)));
   if (i < count) V::store_partial(x + i, count - i, activation<kActivation>(V::load_partial(x + i, count - i)));
+}
+
+template <int kActivation>
+void gated_product_all(const float* gate, int64_t gate_stride, const float* up, int64_t up_stride, int64_t rows,
+                       int64_t n, float* out, int64_t out_stride) {
+  for (int64_t r = 0; r < rows; ++r, gate += gate_stride, up += up_stride, out += out_stride) {
+    int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) {
+      V::store(out + i, V::mul(activation<kActivation>(V::load(gate + i)), V::load(up + i)));
+    }
+    if (i < n) {
+      const Reg g = activation<kActivation>(V::load_partial(gate + i, n - i));
+      V::store_partial(out + i, n - i, V::mul(g, V::load_partial(up + i, n - i)));
+    }
+  }
+}
+
+void gated_product(int act, const float* gate, int64_t gate_stride, const float* up, int64_t up_stride, int64_t rows,
+                   int64_t n, float* out, int64_t out_stride) noexcept {
+  const auto run = [&](auto f) { f(gate, gate_stride, up, up_stride, rows, n, out, out_stride); };
+  switch (act) {
+    case kActRelu:
+      return run(gated_product_all<kActRelu>);
+    case kActGelu:
+      return run(gated_product_all<kActGelu>);
+    case kActGeluNew:
+      return run(gated_product_all<kActGeluNew>);
+    case kActSilu:
+      return run(gated_product_all<kActSilu>);
+    case kActTanh:
+      return run(gated_product_all<kActTanh>);
+    case kActSigmoid:
+      return run(gated_product_all<kActSigmoid>);
+    default:
+      return run(gated_product_all<kActNone>);
+  }
+}
+
+void softcap(float cap, float* x, int64_t count) noexcept {
+  const Reg ceiling = V::set1(cap), inverse = V::set1(1.0f / cap);
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) {
+    V::store(x + i, V::mul(tanh(V::mul(V::load(x + i), inverse)), ceiling));
+  }
+  if (i < count) {
+    V::store_partial(x + i, count - i, V::mul(tanh(V::mul(V::load_partial(x + i, count - i), inverse)), ceiling));
+  }
 }
 
 void activate(int act, float* x, int64_t count) noexcept {
@@ -119,6 +219,10 @@ void widen(int weight, const void* source, int64_t count, bool accumulate, float
 
 void fill_rowwise(KernelTable& table) noexcept {
   table.layer_norm = layer_norm;
+  table.rms_norm = rms_norm;
+  table.rotary = rotary;
+  table.gated_product = gated_product;
+  table.softcap = softcap;
   table.softmax = softmax;
   table.activate = activate;
   table.widen = widen;

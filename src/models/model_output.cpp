@@ -30,7 +30,7 @@ void record_hidden_state(std::vector<OutputTensor>* list, const float* hidden, i
 }
 
 Tensor to_padded(const OutputTensor& output, const Batch& batch) {
-  if (output.rows == OutputTensor::Rows::sequences) {
+  if (output.rows != OutputTensor::Rows::tokens) {
     Shape shape{output.count};
     if (!output.scalar) shape.push_back(output.width);
     return Tensor::from<float>(DType::f32, std::move(shape),

@@ -29,6 +29,33 @@ void check_length(std::span<const int64_t> values, int64_t length, const char* w
 
 }  // namespace
 
+// The column of the token that the head reads; -1 for a row without tokens.
+int64_t BatchBuilder::pooled_column(const BatchRow& row, int64_t length) const {
+  if (length == 0) return -1;
+  const auto last_where = [&](auto matches) {
+    for (int64_t column = length - 1; column >= 0; --column) {
+      if (matches(row.input_ids[static_cast<std::size_t>(column)])) return column;
+    }
+    return int64_t{-1};
+  };
+  if (rules_.pooled == BatchRules::Pooled::last_not_pad) {
+    if (!rules_.token_id || row.inputs_embeds != nullptr) return length - 1;
+    return std::max<int64_t>(0, last_where([&](int64_t id) { return id != *rules_.token_id; }));
+  }
+  if (rules_.pooled == BatchRules::Pooled::last_equal) {
+    check_argument(rules_.token_id && row.inputs_embeds == nullptr, "the head reads a token by its id: give input_ids");
+    const int64_t column = last_where([&](int64_t id) { return id == *rules_.token_id; });
+    if (column < 0) {
+      throw Error(ErrorCode::invalid_argument,
+                  "row " + std::to_string(batch_.batch_size()) + " has no token " + std::to_string(*rules_.token_id) +
+                      ", which the head reads",
+                  "input_ids");
+    }
+    return column;
+  }
+  return 0;
+}
+
 void BatchBuilder::add(const BatchRow& row) {
   const bool embeds = row.inputs_embeds != nullptr;
   const int64_t length = embeds ? row.length : static_cast<int64_t>(row.input_ids.size());
@@ -41,6 +68,9 @@ void BatchBuilder::add(const BatchRow& row) {
   const bool types = !row.token_type_ids.empty();
   if (types) batch_.token_type_ids.resize(static_cast<std::size_t>(batch_.tokens()), 0);
 
+  const auto is_key = [&](int64_t column) {
+    return row.attention_mask.empty() || row.attention_mask[static_cast<std::size_t>(column)] != 0;
+  };
   const auto push = [&](int64_t column) {
     const std::size_t c = static_cast<std::size_t>(column);
     if (embeds) {
@@ -54,21 +84,33 @@ void BatchBuilder::add(const BatchRow& row) {
     } else if (!batch_.token_type_ids.empty()) {
       batch_.token_type_ids.push_back(0);
     }
-    batch_.position_ids.push_back(row.position_ids.empty() ? static_cast<int32_t>(column)
-                                                           : narrow(row.position_ids[c], "position_ids"));
+    int32_t position = static_cast<int32_t>(column);
+    if (!row.position_ids.empty()) {
+      position = narrow(row.position_ids[c], "position_ids");
+    } else if (rules_.positions == BatchRules::Positions::kept) {
+      position = is_key(column) ? static_cast<int32_t>(batch_.columns.size()) - batch_.cu_seqlens.back() : -1;
+    }
+    batch_.position_ids.push_back(position);
     batch_.columns.push_back(static_cast<int32_t>(column));
   };
 
   const int32_t first_row = batch_.cu_seqlens.back();
   for (int64_t column = 0; column < length; ++column) {
-    if (row.attention_mask.empty() || row.attention_mask[static_cast<std::size_t>(column)] != 0) push(column);
+    if (is_key(column)) push(column);
   }
   const int32_t key_end = static_cast<int32_t>(batch_.columns.size());
-  if (rules_.pooled == BatchRules::Pooled::first) {
-    const bool kept = key_end > first_row && batch_.columns[static_cast<std::size_t>(first_row)] == 0;
-    if (length > 0 && !kept) push(0);
-    batch_.pooled_rows.push_back(length == 0 ? -1 : kept ? first_row : key_end);
+  if (rules_.pooled != BatchRules::Pooled::none) {
+    const int64_t column = pooled_column(row, length);
+    if (column >= 0 && !is_key(column)) {
+      batch_.pooled_rows.push_back(key_end);
+      push(column);
+    } else {
+      const auto kept = std::find(batch_.columns.begin() + first_row, batch_.columns.end(), column);
+      batch_.pooled_rows.push_back(column < 0 ? -1 : static_cast<int32_t>(kept - batch_.columns.begin()));
+    }
   }
+  batch_.position_ids_given = batch_.position_ids_given || !row.position_ids.empty();
+  batch_.lengths.push_back(static_cast<int32_t>(length));
   batch_.key_lens.push_back(key_end - first_row);
   batch_.cu_seqlens.push_back(static_cast<int32_t>(batch_.columns.size()));
   batch_.padded_length = std::max(batch_.padded_length, length);
@@ -110,6 +152,12 @@ Batch make_batch(const ModelInputs& inputs, BatchRules rules) {
     return t.span<int64_t>().subspan(static_cast<std::size_t>((broadcast ? 0 : i) * seq),
                                      static_cast<std::size_t>(seq));
   };
+  if (rules.pooled == BatchRules::Pooled::last_not_pad && !rules.token_id && batch > 1) {
+    throw Error(
+        ErrorCode::invalid_argument,
+        "a batch of " + std::to_string(batch) + " rows needs a pad_token_id in config.json to find their last tokens",
+        main_name);
+  }
   const int64_t hidden_size = embeds ? main.dim(2) : 0;
   BatchBuilder builder(rules, hidden_size);
   for (int64_t i = 0; i < batch; ++i) {

@@ -203,6 +203,249 @@ TEST_P(AttentionTest, SequencesDoNotDependOnTheirMates) {
   }
 }
 
+// ---- attention by sight ---------------------------------------------------------------------------------------------
+
+// Everything attention() can do, by the definition, in double: one query, all keys of its sequence.
+std::vector<double> exact_attention(const AttentionArgs& a, int64_t s, int64_t row, int64_t head) {
+  const std::size_t i = static_cast<std::size_t>(s);
+  const int64_t kv_head = head / (a.num_attention_heads / a.num_key_value_heads);
+  const std::span<const int32_t> key_rows = a.key_cu_seqlens.empty() ? a.cu_seqlens : a.key_cu_seqlens;
+  const auto clamp = [&](int64_t x) { return std::clamp(x, -a.max_distance, a.max_distance) + a.max_distance; };
+  const int64_t query_row = a.cu_seqlens[i] + row;
+  const float* q = a.query + query_row * a.query_stride + head * a.head_dim;
+  const int64_t at = a.query_positions.empty() ? row : a.query_positions[static_cast<std::size_t>(query_row)];
+  std::vector<double> scores, out(static_cast<std::size_t>(a.head_dim), 0.0);
+  std::vector<int64_t> seen;
+  for (int64_t j = 0; j < a.key_lens[i]; ++j) {
+    const int64_t key_row = key_rows[i] + j;
+    const int64_t stands = a.key_positions.empty() ? j : a.key_positions[static_cast<std::size_t>(key_row)];
+    if (a.causal && stands > at) continue;
+    if (a.sliding_window > 0 && at - stands >= a.sliding_window) continue;
+    if (a.local_window > 0 && std::abs(at - stands) > a.local_window / 2) continue;
+    if (!a.first_keys.empty() && j < a.first_keys[i]) continue;
+    double score = 0.0;
+    for (int64_t d = 0; d < a.head_dim; ++d) {
+      score += double{q[d]} * a.key[key_row * a.key_stride + kv_head * a.head_dim + d];
+    }
+    score *= a.scale;
+    if (a.softcap > 0) score = a.softcap * std::tanh(score / a.softcap);
+    const int64_t distance = clamp(stands - at);
+    if (a.relative_bias) score += a.relative_bias[head * (2 * a.max_distance + 1) + distance];
+    const auto by_bucket = [&](const float* bias, int64_t r) {
+      const int64_t bucket = a.bias_buckets[static_cast<std::size_t>(distance)];
+      return double{bias[(r * a.num_attention_heads + head) * a.num_buckets + bucket]};
+    };
+    if (a.query_bias) score += by_bucket(a.query_bias, query_row);
+    if (a.key_bias) score += by_bucket(a.key_bias, key_row);
+    scores.push_back(score);
+    seen.push_back(key_row);
+  }
+  if (scores.empty()) return out;
+  const double top = *std::max_element(scores.begin(), scores.end());
+  double total = 0.0;
+  for (double& x : scores) total += x = std::exp(x - top);
+  for (std::size_t j = 0; j < seen.size(); ++j) {
+    for (int64_t d = 0; d < a.head_dim; ++d) {
+      out[static_cast<std::size_t>(d)] +=
+          scores[j] / total * a.value[seen[j] * a.value_stride + kv_head * a.head_dim + d];
+    }
+  }
+  return out;
+}
+
+// The numbers and positions of a batch, and its keys as the blocks of a cache.
+struct Sighted {
+  AttentionArgs args;
+  std::vector<float> query, key, value, out;
+  std::vector<int32_t> cu_seqlens{0}, key_lens, key_cu_seqlens{0}, query_positions, key_positions;
+  std::vector<std::vector<float>> blocks;
+  std::vector<const float*> block_list;
+  std::vector<int32_t> first_block{0};
+  KVView view;
+
+  // Sequences of `queries` rows that come after keys - queries others.
+  Sighted(int64_t heads, int64_t kv_heads, int64_t head_dim,
+          const std::vector<std::pair<int32_t, int32_t>>& sequences) {
+    for (const auto& [queries, keys] : sequences) {
+      for (int32_t i = 0; i < keys; ++i) key_positions.push_back(i);
+      for (int32_t i = keys - queries; i < keys; ++i) query_positions.push_back(i);
+      cu_seqlens.push_back(cu_seqlens.back() + queries);
+      key_lens.push_back(keys);
+      key_cu_seqlens.push_back(key_cu_seqlens.back() + keys);
+    }
+    query = random_floats(cu_seqlens.back() * heads * head_dim, 1);
+    key = random_floats(key_cu_seqlens.back() * kv_heads * head_dim, 2);
+    value = random_floats(key_cu_seqlens.back() * kv_heads * head_dim, 3);
+    for (float& x : query) x *= 3.0f;
+    args.query_stride = args.out_stride = heads * head_dim;
+    args.key_stride = args.value_stride = kv_heads * head_dim;
+    args.num_attention_heads = heads, args.num_key_value_heads = kv_heads, args.head_dim = head_dim;
+    args.scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+    args.causal = true;
+    point();
+  }
+
+  void point() {
+    args.query = query.data(), args.key = key.data(), args.value = value.data();
+    args.cu_seqlens = cu_seqlens, args.key_lens = key_lens, args.key_cu_seqlens = key_cu_seqlens;
+    args.query_positions = query_positions, args.key_positions = key_positions;
+  }
+
+  std::vector<float> run() {
+    out.assign(query.size(), -77.0f);
+    args.out = out.data();
+    attention(args);
+    return out;
+  }
+
+  // The same out of blocks of a cache, filled a few tokens at a time.
+  std::vector<float> run_cached() {
+    blocks.clear(), block_list.clear(), first_block.assign(1, 0);
+    const int64_t stride = args.key_stride;
+    for (std::size_t s = 0; s < key_lens.size(); ++s) {
+      for (int64_t t = 0; t < key_lens[s];) {
+        if (t % kKVBlockTokens == 0) {
+          blocks.emplace_back(static_cast<std::size_t>(kv_block_floats(args.num_key_value_heads, args.head_dim)), 0.0f);
+        }
+        const int64_t count = std::min({int64_t{3}, kKVBlockTokens - t % kKVBlockTokens, key_lens[s] - t});
+        const int64_t row = key_cu_seqlens[s] + t;
+        store_kv(key.data() + row * stride, stride, value.data() + row * stride, stride, count,
+                 args.num_key_value_heads, args.head_dim, t % kKVBlockTokens, blocks.back().data());
+        t += count;
+      }
+      first_block.push_back(static_cast<int32_t>(blocks.size()));
+    }
+    for (const auto& block : blocks) block_list.push_back(block.data());
+    view = {block_list, first_block};
+    args.cache = &view;
+    std::vector<float> result = run();
+    args.cache = nullptr;
+    return result;
+  }
+
+  void check(double tolerance = 2e-5) {
+    const std::vector<float> got = run();
+    ASSERT_TRUE(same_bits(run_cached().data(), got.data(), static_cast<int64_t>(got.size())));
+    const int64_t heads = args.num_attention_heads, head_dim = args.head_dim;
+    for (std::size_t s = 0; s < key_lens.size(); ++s) {
+      for (int64_t row = 0; row < cu_seqlens[s + 1] - cu_seqlens[s]; ++row) {
+        for (int64_t h = 0; h < heads; ++h) {
+          const std::vector<double> want = exact_attention(args, static_cast<int64_t>(s), row, h);
+          for (int64_t d = 0; d < head_dim; ++d) {
+            ASSERT_NEAR(got[static_cast<std::size_t>(((cu_seqlens[s] + row) * heads + h) * head_dim + d)],
+                        want[static_cast<std::size_t>(d)], tolerance)
+                << "sequence " << s << " row " << row << " head " << h << " at " << d << ", head_dim " << head_dim;
+          }
+        }
+      }
+    }
+  }
+};
+
+TEST_P(AttentionTest, CausalEqualsTheDefinition) {
+  for (const int64_t head_dim : {1, 3, 8, 16, 20, 33, 64}) {
+    Sighted batch(2, 2, head_dim, {{1, 1}, {2, 2}, {7, 7}, {0, 0}, {33, 33}, {1, 40}, {5, 70}});
+    batch.check();
+  }
+  Sighted grouped(6, 2, 24, {{70, 70}, {1, 300}, {9, 300}});
+  grouped.check();
+  Sighted many(1, 1, 16, {{600, 600}, {40, 520}});
+  many.check();
+}
+
+TEST_P(AttentionTest, DefaultsToTheSequencesOwnRowsAndTheirOrder) {
+  Sighted batch(2, 1, 12, {{5, 5}, {40, 40}});
+  const std::vector<float> whole = batch.run();
+  batch.args.key_cu_seqlens = {}, batch.args.query_positions = {}, batch.args.key_positions = {};
+  EXPECT_EQ(batch.run(), whole);
+}
+
+TEST_P(AttentionTest, SlidingAndLocalWindowsGoByPosition) {
+  for (const int64_t window : {1, 2, 5, 31, 32, 300}) {
+    Sighted batch(2, 1, 20, {{50, 50}, {3, 400}, {1, 90}});
+    for (std::size_t i = 20; i < batch.key_positions.size(); ++i) {  // a hole
+      if (i < 50) batch.key_positions[i] += 7, batch.query_positions[i] += 7;
+    }
+    batch.args.sliding_window = window;
+    batch.check();
+    batch.args.causal = false;
+    batch.args.sliding_window = 0;
+    batch.args.local_window = window;
+    batch.check();
+  }
+}
+
+TEST_P(AttentionTest, QueriesAloneSeeWhatStandsBeforeThem) {
+  Sighted batch(2, 2, 16, {{6, 6}});
+  batch.key_lens = {4};
+  batch.query_positions = {1, 2, 5, 6, 0, 3};
+  batch.key_positions = {1, 2, 5, 6, 90, 91};
+  batch.check();
+  for (int i = 0; i < 32; ++i) EXPECT_EQ(batch.run()[static_cast<std::size_t>(4 * 32 + i)], 0.0f);
+}
+
+TEST_P(AttentionTest, CrossAttentionAndFirstKeys) {
+  Sighted batch(4, 2, 12, {{3, 40}, {17, 2}, {2, 0}, {1, 290}});
+  batch.args.causal = false;
+  batch.args.query_positions = {};
+  batch.check();
+  const std::vector<int32_t> first = {7, 0, 0, 280};
+  batch.args.first_keys = first;
+  batch.check();
+}
+
+TEST_P(AttentionTest, SoftcapAndBiases) {
+  Sighted batch(4, 4, 20, {{45, 45}, {4, 290}, {1, 33}});
+  batch.args.softcap = 2.0f;
+  batch.check();
+  const int64_t most = 9, distances = 2 * most + 1;
+  const std::vector<float> relative = random_floats(4 * distances, 9);
+  batch.args.max_distance = most;
+  batch.args.relative_bias = relative.data();
+  batch.check();
+  batch.args.softcap = 0.0f;
+  batch.args.causal = false;
+  batch.check();
+  std::vector<int32_t> buckets;
+  for (int64_t i = 0; i < distances; ++i) buckets.push_back(static_cast<int32_t>(i * i % 5));
+  const std::vector<float> of_query = random_floats(batch.cu_seqlens.back() * 4 * 5, 10);
+  const std::vector<float> of_key = random_floats(batch.key_cu_seqlens.back() * 4 * 5, 11);
+  batch.args.bias_buckets = buckets;
+  batch.args.num_buckets = 5;
+  batch.args.query_bias = of_query.data();
+  batch.check();
+  batch.args.key_bias = of_key.data();
+  batch.check();
+  batch.args.relative_bias = nullptr;
+  batch.check();
+}
+
+// The promise: a query's bits depend neither on how many come with it nor on threads.
+TEST_P(AttentionTest, EveryCutGivesTheSameBits) {
+  for (const int64_t window : {0, 37}) {
+    Sighted whole(6, 2, 20, {{600, 600}});
+    whole.args.sliding_window = window;
+    set_num_threads(1);
+    const std::vector<float> all = whole.run();
+    for (const int threads : {1, 3}) {
+      set_num_threads(threads);
+      for (const auto& [begin, end] : {std::pair<int32_t, int32_t>{0, 1}, {5, 6}, {200, 207}, {256, 300}, {599, 600}}) {
+        Sighted part(6, 2, 20, {{end - begin, end}});
+        const std::size_t floats = 6 * 20;
+        part.query.assign(whole.query.begin() + static_cast<std::ptrdiff_t>(begin * floats),
+                          whole.query.begin() + static_cast<std::ptrdiff_t>(end * floats));
+        std::copy_n(whole.key.begin(), part.key.size(), part.key.begin());
+        std::copy_n(whole.value.begin(), part.value.size(), part.value.begin());
+        part.args.sliding_window = window;
+        part.point();
+        const std::vector<float> got = part.run_cached();
+        ASSERT_TRUE(same_bits(got.data(), all.data() + begin * 120, static_cast<int64_t>(got.size())))
+            << begin << " to " << end << ", " << threads << " threads";
+      }
+    }
+  }
+}
+
 TCPP_EVERY_ISA(AttentionTest);
 
 TEST(AttentionArgumentsTest, NamesWhatIsWrong) {
@@ -221,6 +464,27 @@ TEST(AttentionArgumentsTest, NamesWhatIsWrong) {
   EXPECT_EQ(message(batch), "attention: a sequence with more keys than rows");
   batch.key_lens.push_back(1);
   EXPECT_EQ(message(batch), "attention: cu_seqlens must have one entry more than key_lens");
+  Sighted sighted(2, 2, 8, {{3, 3}});
+  const auto sighted_message = [&]() -> std::string {
+    try {
+      sighted.run();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  sighted.key_positions[2] = 1;
+  EXPECT_EQ(sighted_message(), "attention: key_positions must rise");
+  sighted.args.key_positions = std::span(sighted.key_positions).first(2);
+  EXPECT_EQ(sighted_message(), "attention: key_positions must have an entry for each key");
+  sighted.args.key_positions = {};
+  const std::vector<float> bias(100);
+  sighted.args.query_bias = bias.data();
+  EXPECT_EQ(sighted_message(), "attention: bias_buckets must have 2 * max_distance + 1 entries");
+  const std::vector<int32_t> buckets = {2};
+  sighted.args.bias_buckets = buckets;
+  sighted.args.num_buckets = 2;
+  EXPECT_EQ(sighted_message(), "attention: a bucket beyond num_buckets");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Tests of layer_norm, softmax, activate, gather_rows and widen in kernels/kernels.hpp.
+// Tests of the norms, softmax, activations, rotary, gather_rows and widen in kernels/kernels.hpp.
 #include <algorithm>
 #include <cmath>
 
@@ -40,6 +40,90 @@ TEST_P(RowwiseTest, LayerNormEqualsTheDefinition) {
       }
     }
   }
+}
+
+TEST_P(RowwiseTest, RmsNormEqualsTheDefinition) {
+  for (const int64_t n : lengths()) {
+    const int64_t rows = 7, stride = n + 3;
+    const std::vector<float> x = random_floats(rows * stride, static_cast<uint32_t>(n)), weight = random_floats(n, 2);
+    for (const float* w : {weight.data(), static_cast<const float*>(nullptr)}) {
+      std::vector<float> out(static_cast<std::size_t>(rows * (n + 1)), -7.0f), in_place = x;
+      rms_norm(x.data(), stride, rows, n, w, 1e-5f, out.data(), n + 1);
+      rms_norm(in_place.data(), stride, rows, n, w, 1e-5f, in_place.data(), stride);
+      for (int64_t r = 0; r < rows; ++r) {
+        double square = 0.0;
+        for (int64_t i = 0; i < n; ++i) {
+          const double v = x[static_cast<std::size_t>(r * stride + i)];
+          square += v * v / static_cast<double>(n);
+        }
+        for (int64_t i = 0; i < n; ++i) {
+          const double want =
+              x[static_cast<std::size_t>(r * stride + i)] / std::sqrt(square + 1e-5) * (w ? w[i] : 1.0f);
+          ASSERT_NEAR(out[static_cast<std::size_t>(r * (n + 1) + i)], want, 2e-6) << "n " << n << " at " << i;
+        }
+        ASSERT_TRUE(same_bits(out.data() + r * (n + 1), in_place.data() + r * stride, n));
+        ASSERT_EQ(out[static_cast<std::size_t>(r * (n + 1) + n)], -7.0f);
+        ASSERT_TRUE(same_bits(in_place.data() + r * stride + n, x.data() + r * stride + n, 3));
+      }
+    }
+  }
+}
+
+TEST_P(RowwiseTest, RotaryTurnsPairs) {
+  for (const bool interleaved : {false, true}) {
+    for (const int64_t half : {0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 33, 64}) {
+      const int64_t rows = 5, heads = 3, head_dim = 2 * half + (half % 3 == 0 ? 4 : 0), stride = heads * head_dim + 2;
+      if (head_dim == 0) continue;
+      const std::vector<float> x = random_floats(rows * stride, 4);
+      const std::vector<float> cos = random_floats(rows * half, 5), sin = random_floats(rows * half, 6);
+      std::vector<float> out = x, want = x;
+      rotary({.x = out.data(),
+              .x_stride = stride,
+              .rows = rows,
+              .heads = heads,
+              .head_dim = head_dim,
+              .rotary_dim = 2 * half,
+              .cos = cos.data(),
+              .sin = sin.data(),
+              .interleaved = interleaved});
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t h = 0; h < heads; ++h) {
+          for (int64_t i = 0; i < half; ++i) {
+            const auto a = static_cast<std::size_t>(r * stride + h * head_dim + (interleaved ? 2 * i : i));
+            const std::size_t b = a + static_cast<std::size_t>(interleaved ? 1 : half);
+            const float c = cos[static_cast<std::size_t>(r * half + i)],
+                        s = sin[static_cast<std::size_t>(r * half + i)];
+            want[a] = x[a] * c - x[b] * s;
+            want[b] = x[b] * c + x[a] * s;
+          }
+        }
+      }
+      for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(out[i], want[i], 2e-7) << "half " << half << " at " << i;
+    }
+  }
+}
+
+TEST_P(RowwiseTest, GatedProductAndSoftcapEqualTheDefinition) {
+  for (const Activation activation : kAllActivations) {
+    for (const int64_t n : {1, 5, 8, 17, 100, 6000}) {
+      const int64_t rows = 4;
+      const std::vector<float> both = random_floats(rows * 2 * n, 8);
+      std::vector<float> out(static_cast<std::size_t>(rows * n));
+      gated_product(activation, both.data(), 2 * n, both.data() + n, 2 * n, rows, n, out.data(), n);
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t i = 0; i < n; ++i) {
+          const double gate = both[static_cast<std::size_t>(r * 2 * n + i)];
+          const double up = both[static_cast<std::size_t>(r * 2 * n + n + i)];
+          ASSERT_NEAR(out[static_cast<std::size_t>(r * n + i)], exact_activation(activation, gate) * up, 2e-6);
+        }
+      }
+    }
+  }
+  std::vector<float> x = random_floats(1003, 3);
+  for (float& v : x) v *= 100.0f;
+  std::vector<float> out = x;
+  softcap(30.0f, out.data(), 1003);
+  for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(out[i], 30.0 * std::tanh(x[i] / 30.0), 1e-5);
 }
 
 TEST_P(RowwiseTest, SoftmaxEqualsTheDefinition) {

@@ -29,6 +29,41 @@ TEST(Batch, DropsMaskedTokensAndKeepsTheirPositions) {
   EXPECT_EQ(hole.key_lens, (Ids{2}));
 }
 
+TEST(Batch, LastTokenThatIsNotPad) {
+  BatchRules rules{.pooled = BatchRules::Pooled::last_not_pad, .token_id = 0};
+  EXPECT_EQ(of({5, 6, 0, 0}, {1, 1, 0, 0}, rules).pooled_rows, (Ids{1}));
+  EXPECT_EQ(of({0, 0, 5, 6}, {0, 0, 1, 1}, rules).pooled_rows, (Ids{1}));
+  const Batch masked = of({5, 6, 7, 0}, {1, 0, 0, 0}, rules);  // by id, not by mask
+  EXPECT_EQ(masked.input_ids, (Ids{5, 7}));
+  EXPECT_EQ(masked.columns, (Ids{0, 2}));
+  EXPECT_EQ(masked.key_lens, (Ids{1}));
+  EXPECT_EQ(masked.pooled_rows, (Ids{1}));
+  EXPECT_EQ(of({0, 0}, {1, 1}, rules).pooled_rows, (Ids{0}));
+  EXPECT_EQ(of({}, {}, rules).pooled_rows, (Ids{-1}));
+  rules.token_id.reset();
+  EXPECT_EQ(of({5, 0, 0}, {1, 1, 1}, rules).pooled_rows, (Ids{2}));
+  const std::vector<int64_t> ids = {1, 2, 3, 4};
+  ModelInputs two;
+  two.input_ids = Tensor::from<int64_t>(DType::i64, {2, 2}, ids);
+  EXPECT_ERROR(ErrorCode::invalid_argument,
+               "a batch of 2 rows needs a pad_token_id in config.json to find their last tokens (input_ids)",
+               make_batch(two, rules));
+}
+
+TEST(Batch, LastTokenOfAnId) {
+  const BatchRules rules{.pooled = BatchRules::Pooled::last_equal, .token_id = 2};
+  EXPECT_EQ(of({2, 5, 2, 1}, {1, 1, 1, 1}, rules).pooled_rows, (Ids{2}));
+  EXPECT_ERROR(ErrorCode::invalid_argument, "row 0 has no token 2, which the head reads (input_ids)",
+               of({5, 6}, {1, 1}, rules));
+}
+
+TEST(Batch, PositionsCountedOverKeptTokens) {
+  const BatchRules rules{.pooled = BatchRules::Pooled::first, .positions = BatchRules::Positions::kept};
+  EXPECT_EQ(of({9, 5, 9, 6}, {1, 0, 1, 1}, rules).position_ids, (Ids{0, 1, 2}));
+  EXPECT_EQ(of({9, 5, 6}, {0, 1, 1}, rules).position_ids, (Ids{0, 1, -1}));
+  EXPECT_EQ(of({9, 5, 6}, {0, 1, 1}, rules).lengths, (Ids{3}));
+}
+
 TEST(Batch, PooledTokenStaysThoughMasked) {
   const BatchRules first{BatchRules::Pooled::first};
   const Batch kept = of({5, 6}, {1, 1}, first);

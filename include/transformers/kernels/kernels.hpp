@@ -71,14 +71,44 @@ struct GemmArgs {
 };
 TCPP_API void gemm(const GemmArgs& args);
 
-// Attention of each query over the keys of its own sequence: softmax(q k^T * scale) v, keys taken in tiles of fixed
-// size counted from the sequence's first key, softmax in float32 by running maximum. No [seq, seq] buffer. A sequence
-// owns rows [cu_seqlens[i], cu_seqlens[i + 1]) of query, key, value and out; only its first key_lens[i] rows are keys
-// (the others are queries alone). A query with no key gives zeros.
+// ---- keys and values of a cache -------------------------------------------------------------------------------------
+
+// Tokens in one block of a cache (nn/cache.hpp). A block holds keys and values of one layer, key/value head after
+// key/value head, in the layout in which the active ISA multiplies: nothing is rearranged when they are read.
+inline constexpr int64_t kKVBlockTokens = 32;
+// Floats in a block, a multiple of 16. A new block must be zeros: unwritten values are multiplied by 0.
+TCPP_API int64_t kv_block_floats(int64_t num_key_value_heads, int64_t head_dim);
+// Writes `count` rows of key and value [count, num_key_value_heads, head_dim], `key_stride` and `value_stride` floats
+// between rows, to the tokens first ... first + count - 1 of a block. By the calling thread alone.
+TCPP_API void store_kv(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
+                       int64_t num_key_value_heads, int64_t head_dim, int64_t first, float* block);
+
+// Where attention reads the keys and values of a cache's layer: sequence i's token t is token t % kKVBlockTokens of
+// blocks[first_block[i] + t / kKVBlockTokens]. Blocks that no query can see (sliding windows) may be null.
+struct KVView {
+  std::span<const float* const> blocks;
+  std::span<const int32_t> first_block;  // [batch + 1]
+};
+
+// Attention of each query over the keys of its own sequence: softmax(q k^T * scale + biases) v, keys taken in tiles of
+// fixed size counted from the sequence's first key, softmax in float32 by running maximum. No [seq, seq] buffer. A
+// query that sees no key gives zeros.
+//
+// Rows: sequence i owns rows [cu_seqlens[i], cu_seqlens[i + 1]) of query and out, and key_lens[i] keys, which are
+//   - the first of its own rows in key and value (self-attention; its rows beyond the keys are queries alone), or
+//   - the rows from key_cu_seqlens[i] on (cross-attention, or keys that include earlier ones), or
+//   - the tokens of a cache (`cache`; key and value are not read).
+// Sight: which keys a query sees goes by positions, the indices in the padded row, so that dropped tokens count as they
+//   do in Hugging Face: key <= query (causal); query - key < sliding_window; |query - key| <= local_window / 2. Without
+//   position spans the n-th row or key of a sequence stands at n; with a cache give both.
+// Biases are added to the scaled scores, by distance: key position - query position, clamped to +-max_distance.
+// The bits of a query's result depend on its own numbers and on the keys and values it sees, nothing else: neither on
+// how many queries come with it, nor on where its keys are stored. Only plain self-attention (none of the fields after
+// key_lens) has a path of its own, whose last bits differ.
 struct AttentionArgs {
   const float* query = nullptr;  // [tokens, num_attention_heads, head_dim], row stride below
-  const float* key = nullptr;    // [tokens, num_key_value_heads, head_dim]
-  const float* value = nullptr;  // [tokens, num_key_value_heads, head_dim]
+  const float* key = nullptr;    // [keys, num_key_value_heads, head_dim]
+  const float* value = nullptr;  // [keys, num_key_value_heads, head_dim]
   int64_t query_stride = 0;      // floats between rows of query; key and value alike
   int64_t key_stride = 0;
   int64_t value_stride = 0;
@@ -88,7 +118,27 @@ struct AttentionArgs {
   float scale = 1.0f;
   std::span<const int32_t> cu_seqlens;  // [batch + 1]
   std::span<const int32_t> key_lens;    // [batch]
-  float* out = nullptr;                 // [tokens, num_attention_heads, head_dim]; may be `query` (of the same stride)
+
+  // Sequence i's keys begin at row key_cu_seqlens[i] of key, value, key_positions and key_bias. Empty: cu_seqlens.
+  std::span<const int32_t> key_cu_seqlens = {};  // [batch + 1]
+  const KVView* cache = nullptr;                 // keys and values are read there
+  bool causal = false;
+  int64_t sliding_window = 0;                     // 0: none
+  int64_t local_window = 0;                       // 0: none
+  std::span<const int32_t> first_keys = {};       // [batch]: keys before this one are not seen; empty: all are
+  std::span<const int32_t> query_positions = {};  // [tokens]
+  std::span<const int32_t> key_positions = {};    // by key_cu_seqlens; rising within a sequence
+  float softcap = 0.0f;                           // scores become softcap * tanh(score / softcap), before the biases
+
+  int64_t max_distance = 0;
+  const float* relative_bias = nullptr;  // [num_attention_heads, 2 * max_distance + 1]
+  // Biases that depend on the query (or the key) and on the distance's bucket, bias_buckets[distance + max_distance].
+  std::span<const int32_t> bias_buckets = {};  // [2 * max_distance + 1], each in [0, num_buckets)
+  int64_t num_buckets = 0;
+  const float* query_bias = nullptr;  // [tokens, num_attention_heads, num_buckets], scaled already
+  const float* key_bias = nullptr;  // [keys, num_attention_heads, num_buckets], rows by key_cu_seqlens, scaled already
+
+  float* out = nullptr;  // [tokens, num_attention_heads, head_dim]; may be `query` (of the same stride)
   int64_t out_stride = 0;
 };
 TCPP_API void attention(const AttentionArgs& args);
@@ -96,6 +146,34 @@ TCPP_API void attention(const AttentionArgs& args);
 // out[r] = (x[r] - mean) / sqrt(variance + eps) * weight + bias for each row r of x [rows, n] (dense). out may be x.
 TCPP_API void layer_norm(const float* x, int64_t rows, int64_t n, const float* weight, const float* bias, float eps,
                          float* out);
+
+// out[r] = x[r] / sqrt(mean(x[r]^2) + eps) * weight for each row r of x [rows, n], `x_stride` and `out_stride` floats
+// between rows. out may be x. weight null: ones.
+TCPP_API void rms_norm(const float* x, int64_t x_stride, int64_t rows, int64_t n, const float* weight, float eps,
+                       float* out, int64_t out_stride);
+
+// Rotary positions, in place. x [rows, heads, head_dim], `x_stride` floats between rows; the first `rotary_dim` of each
+// head are turned: pair i by the angle whose cosine and sine are cos[row][i], sin[row][i], [rows, rotary_dim / 2].
+// Pair i is (x[i], x[i + rotary_dim / 2]), or (x[2i], x[2i + 1]) when interleaved.
+struct RotaryArgs {
+  float* x = nullptr;
+  int64_t x_stride = 0;
+  int64_t rows = 0;
+  int64_t heads = 0;
+  int64_t head_dim = 0;
+  int64_t rotary_dim = 0;  // even
+  const float* cos = nullptr;
+  const float* sin = nullptr;
+  bool interleaved = false;
+};
+TCPP_API void rotary(const RotaryArgs& args);
+
+// out[r][i] = activation(gate[r][i]) * up[r][i] for rows of n floats with the strides given. out may be gate or up.
+TCPP_API void gated_product(Activation activation, const float* gate, int64_t gate_stride, const float* up,
+                            int64_t up_stride, int64_t rows, int64_t n, float* out, int64_t out_stride);
+
+// x[i] = softcap * tanh(x[i] / softcap) for count elements.
+TCPP_API void softcap(float cap, float* x, int64_t count);
 
 // x[i] = activation(x[i]) for count elements.
 TCPP_API void activate(Activation activation, float* x, int64_t count);

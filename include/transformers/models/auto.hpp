@@ -33,5 +33,6 @@ using AutoModelForSequenceClassification = AutoModelWithHead<Head::sequence_clas
 using AutoModelForTokenClassification = AutoModelWithHead<Head::token_classification>;
 using AutoModelForQuestionAnswering = AutoModelWithHead<Head::question_answering>;
 using AutoModelForMaskedLM = AutoModelWithHead<Head::masked_lm>;
+using AutoModelForCausalLM = AutoModelWithHead<Head::causal_lm>;
 
 }  // namespace transformers

@@ -23,6 +23,7 @@ struct OutputTensor {
   enum class Rows {
     tokens,     // [tokens, width]: a row for every row of the Batch
     sequences,  // [batch, width]: a row for every sequence
+    kept,       // [rows, width]: a row for every entry of ForwardOptions::logits_to_keep
   };
   const float* data = nullptr;
   int64_t count = 0;  // rows
@@ -53,7 +54,8 @@ struct TCPP_API ModelOutput {
 TCPP_API void record_hidden_state(std::vector<OutputTensor>* list, const float* hidden, int64_t tokens, int64_t width,
                                   Workspace& workspace);
 
-// A copy in Hugging Face's shape, [batch, seq, width], [batch, seq] or [batch, width]; positions whose attention_mask
+// A copy in Hugging Face's shape, [batch, seq, width], [batch, seq] or [batch, width] ([rows, width] of kept rows);
+// positions whose attention_mask
 // was 0 are zeros.
 TCPP_API Tensor to_padded(const OutputTensor& output, const Batch& batch);
 

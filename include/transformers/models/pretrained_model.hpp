@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@
 
 namespace transformers {
 
+class Cache;
 class ModelFiles;
 class WeightVisitor;
 
@@ -32,6 +34,7 @@ enum class Head {
   token_classification,
   question_answering,
   masked_lm,
+  causal_lm,
 };
 
 struct LoadOptions {
@@ -43,6 +46,10 @@ struct LoadOptions {
 
 struct ForwardOptions {
   bool output_hidden_states = false;
+  // Decoders: the keys and values of earlier calls, which the batch's tokens come after; those of the batch are added.
+  Cache* past_key_values = nullptr;
+  // Language models: the rows of the batch whose logits are wanted, in this order. Empty: all.
+  std::span<const int32_t> logits_to_keep = {};
 };
 
 // A model with its weights: immutable, const methods may be called concurrently, each call with a Workspace of its own.
@@ -61,15 +68,17 @@ class TCPP_API PretrainedModel {
   PretrainedModel& operator=(const PretrainedModel&) = delete;
 
   virtual const PretrainedConfig& config() const noexcept = 0;
-  // Longest sequence the positions allow, in tokens.
+  // Longest sequence the positions allow, in tokens; a length nothing reaches where positions are computed.
   virtual int64_t max_position_embeddings() const noexcept = 0;
   virtual int64_t vocab_size() const noexcept = 0;
+  // Whether forward takes past_key_values.
+  virtual bool uses_cache() const noexcept { return false; }
   // What make_batch must know to drop padding without changing an answer.
   virtual BatchRules batch_rules() const noexcept = 0;
 
   // One forward pass over a packed batch. The output views `workspace`.
   // Error(invalid_argument) naming the input: an id outside its table, inputs_embeds of another width; Error(limit) for
-  // a sequence beyond max_position_embeddings.
+  // a sequence beyond max_position_embeddings. When it throws, past_key_values is as it was.
   ModelOutput forward(const Batch& batch, Workspace& workspace, const ForwardOptions& options = {}) const;
 
   // The weights under Hugging Face's names; see WeightVisitor.

@@ -6,6 +6,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,8 +18,18 @@ namespace transformers {
 // What of a padded batch a model's class needs before padding is removed. Given by the model (PretrainedModel).
 struct BatchRules {
   // Which token of a row the head reads, by Hugging Face's rule; it stays in the batch even where it is masked.
-  enum class Pooled { none, first };
+  //   first         the first of the row
+  //   last_not_pad  the rightmost whose id is not token_id (the first of the row when all are); the last of the row
+  //                 when there is no token_id or inputs_embeds are given (GPT-2's and Llama's sequence classification)
+  //   last_equal    the rightmost whose id is token_id; Error(invalid_argument) for a row without (BART's EOS)
+  enum class Pooled { none, first, last_not_pad, last_equal };
+  // position_ids where none are given.
+  //   columns  the index in the padded row, padding counted
+  //   kept     the index among the tokens whose attention_mask is 1; -1 for a masked token that is pooled (OPT)
+  enum class Positions { columns, kept };
   Pooled pooled = Pooled::none;
+  Positions positions = Positions::columns;
+  std::optional<int64_t> token_id = {};
 };
 
 // Sequences one after another. Positions are assigned on the padded rows, exactly as Hugging Face does, then the tokens
@@ -28,12 +39,14 @@ struct Batch {
   std::vector<int32_t> input_ids;       // [tokens]; empty when inputs_embeds is given
   Tensor inputs_embeds;                 // [tokens, hidden_size] float32, or undefined
   std::vector<int32_t> token_type_ids;  // [tokens]; empty: all 0
-  std::vector<int32_t> position_ids;    // [tokens]
-  std::vector<int32_t> columns;         // [tokens]: the index in the padded row, for putting outputs back
-  std::vector<int32_t> cu_seqlens{0};   // [batch + 1]: sequence i owns rows cu_seqlens[i] ... cu_seqlens[i + 1] - 1
-  std::vector<int32_t> key_lens;        // [batch]: rows of sequence i that are keys
-  std::vector<int32_t> pooled_rows;     // [batch] by BatchRules::pooled; -1 for a row without tokens; empty for none
-  int64_t padded_length = 0;            // seq of the padded form
+  std::vector<int32_t> position_ids;    // [tokens]; go on after past_key_values unless they were given
+  bool position_ids_given = false;
+  std::vector<int32_t> columns;        // [tokens]: the index in the padded row, for putting outputs back
+  std::vector<int32_t> cu_seqlens{0};  // [batch + 1]: sequence i owns rows cu_seqlens[i] ... cu_seqlens[i + 1] - 1
+  std::vector<int32_t> key_lens;       // [batch]: rows of sequence i that are keys
+  std::vector<int32_t> lengths;        // [batch]: columns of row i as it was given, padding included
+  std::vector<int32_t> pooled_rows;    // [batch] by BatchRules::pooled; -1 for a row without tokens; empty for none
+  int64_t padded_length = 0;           // seq of the padded form
 
   int64_t batch_size() const noexcept { return static_cast<int64_t>(key_lens.size()); }
   int64_t tokens() const noexcept { return cu_seqlens.back(); }
@@ -59,6 +72,8 @@ class TCPP_API BatchBuilder {
   Batch finish();
 
  private:
+  int64_t pooled_column(const BatchRow& row, int64_t length) const;
+
   BatchRules rules_;
   int64_t hidden_size_;
   Batch batch_;

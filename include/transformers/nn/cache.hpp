@@ -1,0 +1,111 @@
+// What it is: Cache (past_key_values), the keys and values of the tokens that a model has seen, for every layer and
+// sequence; EncoderDecoderCache, that of a decoder and that of its source.
+// Where it stands: nn; an argument of forward, never a member of a model. Attention reads it through a KVView.
+// Usage: `Cache past;  model.forward(prompt, ws, {.past_key_values = &past});
+//         model.forward(next_token, ws, {.past_key_values = &past});`
+// Source: transformers/cache_utils.py (5.23) for the verbs. Difference: padding is not stored, and storage is blocks of
+//   kKVBlockTokens tokens, counted by reference and copied on write, so that beams and prefixes share what they have in
+//   common.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "transformers/base/export.hpp"
+#include "transformers/kernels/kernels.hpp"
+#include "transformers/tensor/batch.hpp"
+
+namespace transformers {
+
+struct CacheOptions {
+  // Bytes that this cache and all its clones may hold together; 0: no limit. Error(limit) naming the sequence beyond.
+  int64_t max_bytes = 0;
+};
+
+// One conversation (or batch of them) at a time: not thread-safe, but caches that share blocks may be used by different
+// threads. Holds what the active ISA reads: set_isa() ends its life.
+class TCPP_API Cache {
+ public:
+  explicit Cache(CacheOptions options = {});
+  ~Cache();
+  Cache(Cache&&) noexcept;
+  Cache& operator=(Cache&&) noexcept;
+
+  // Sequences; 0 before the first forward, which sets it.
+  int64_t batch_size() const noexcept { return static_cast<int64_t>(sequences_.size()); }
+  // Tokens of sequence i, padding not counted.
+  int64_t get_seq_length(int64_t i = 0) const;
+  // Where sequence i goes on in the padded row: Hugging Face's get_seq_length(), padding counted.
+  int64_t next_column(int64_t i = 0) const;
+  // Sequence i becomes a copy of what was sequence beam_idx[i]; the batch takes beam_idx's size. Shares, copies
+  // nothing.
+  void reorder_cache(std::span<const int64_t> beam_idx);
+  // Keeps the first `length` tokens of every sequence (of sequence i); a negative length takes that many off the end.
+  // Error(invalid_argument) when a sliding window has already let go of tokens that would be seen again.
+  void crop(int64_t length);
+  void crop(int64_t i, int64_t length);
+  // Another cache with the same content: shares all blocks until one of the two writes.
+  Cache clone() const;
+  // Bytes of blocks held by this cache and its clones.
+  int64_t bytes() const noexcept;
+
+  // ---- for models --------------------------------------------------------------------------------------------------
+  // A forward pass is begin(batch), update() once for each layer, commit(). Without commit() the cache stays as it was.
+
+  // Announces the tokens of `batch`, whose columns count on from next_column(). Error(invalid_argument) when the number
+  // of sequences differs. From here on the three below describe past and new keys together.
+  void begin(const Batch& batch);
+  std::span<const int32_t> key_lens() const noexcept { return key_lens_; }              // [batch]
+  std::span<const int32_t> key_cu_seqlens() const noexcept { return key_cu_seqlens_; }  // [batch + 1]
+  std::span<const int32_t> key_positions() const noexcept { return key_positions_; }    // [keys], the columns
+  // Stores the keys of `batch` (the first key_lens[i] rows of each sequence; [tokens, num_key_value_heads, head_dim]
+  // with strides between rows) and gives all of the layer's. Whole blocks that no query to come can see in a window of
+  // `sliding_window` (0: none) are let go. The view is valid until the layer's next update.
+  KVView update(int64_t layer, const Batch& batch, const float* key, int64_t key_stride, const float* value,
+                int64_t value_stride, int64_t num_key_value_heads, int64_t head_dim, int64_t sliding_window = 0);
+  // The layer's keys and values as they are (cross-attention, whose keys are computed once).
+  bool has_layer(int64_t layer) const noexcept;
+  KVView view(int64_t layer) const;
+  void commit();
+
+ private:
+  struct Memory;
+  struct Block;
+  struct Sequence {
+    std::vector<int32_t> columns;  // of each token
+    int64_t next_column = 0;
+  };
+  struct Layer {
+    int64_t num_key_value_heads = 0, head_dim = 0, sliding_window = 0;
+    std::vector<std::vector<std::shared_ptr<Block>>> tables;  // [batch], a block for every kKVBlockTokens tokens
+    std::vector<const float*> blocks;                         // the tables one after another, as a KVView has them
+    std::vector<int32_t> first_block;
+  };
+  std::shared_ptr<Block> new_block(std::size_t floats, std::size_t sequence) const;
+  void list_blocks(Layer& layer) const;
+  void list_keys(const std::vector<Sequence>& sequences);
+
+  std::shared_ptr<Memory> memory_;
+  std::vector<Sequence> sequences_;
+  std::vector<Layer> layers_;
+  // The forward pass under way.
+  std::vector<Sequence> pending_;
+  std::vector<int32_t> key_lens_, key_cu_seqlens_, key_positions_;
+};
+
+// The decoder's own keys and values, and those of the source, which are computed once and shared by all its beams.
+struct EncoderDecoderCache {
+  Cache self_attention_cache, cross_attention_cache;
+
+  int64_t get_seq_length(int64_t i = 0) const { return self_attention_cache.get_seq_length(i); }
+  void reorder_cache(std::span<const int64_t> beam_idx) {
+    self_attention_cache.reorder_cache(beam_idx);
+    cross_attention_cache.reorder_cache(beam_idx);
+  }
+  void crop(int64_t length) { self_attention_cache.crop(length); }
+  EncoderDecoderCache clone() const { return {self_attention_cache.clone(), cross_attention_cache.clone()}; }
+};
+
+}  // namespace transformers

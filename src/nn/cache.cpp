@@ -1,0 +1,255 @@
+// Implements nn/cache.hpp.
+#include "transformers/nn/cache.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "transformers/base/error.hpp"
+#include "transformers/base/parallel.hpp"
+#include "transformers/base/platform.hpp"
+
+namespace transformers {
+namespace {
+
+// Tokens that a sliding window keeps beyond what it sees, so that crop() can take back a draft.
+constexpr int64_t kDraft = 2 * kKVBlockTokens;
+
+int64_t blocks_of(int64_t tokens) { return (tokens + kKVBlockTokens - 1) / kKVBlockTokens; }
+
+std::string where(std::size_t sequence) { return "sequence " + std::to_string(sequence); }
+
+}  // namespace
+
+// What a cache and its clones hold together.
+struct Cache::Memory {
+  int64_t max_bytes = 0;
+  std::atomic<int64_t> used{0};
+};
+
+struct Cache::Block {
+  Block(std::shared_ptr<Memory> memory_, std::size_t bytes_)
+      : memory(std::move(memory_)), bytes(bytes_), data(allocate_bytes(bytes_)) {
+    memory->used += static_cast<int64_t>(bytes);
+  }
+  ~Block() { memory->used -= static_cast<int64_t>(bytes); }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+  float* floats() const noexcept { return reinterpret_cast<float*>(data.get()); }
+
+  std::shared_ptr<Memory> memory;
+  std::size_t bytes;
+  std::shared_ptr<std::byte> data;
+};
+
+Cache::Cache(CacheOptions options) : memory_(std::make_shared<Memory>()) { memory_->max_bytes = options.max_bytes; }
+Cache::~Cache() = default;
+Cache::Cache(Cache&&) noexcept = default;
+Cache& Cache::operator=(Cache&&) noexcept = default;
+
+int64_t Cache::get_seq_length(int64_t i) const {
+  if (sequences_.empty()) return 0;
+  check_argument(i >= 0 && i < batch_size(), "get_seq_length: no such sequence");
+  return static_cast<int64_t>(sequences_[static_cast<std::size_t>(i)].columns.size());
+}
+
+int64_t Cache::next_column(int64_t i) const {
+  if (sequences_.empty()) return 0;
+  check_argument(i >= 0 && i < batch_size(), "next_column: no such sequence");
+  return sequences_[static_cast<std::size_t>(i)].next_column;
+}
+
+int64_t Cache::bytes() const noexcept { return memory_->used; }
+
+void Cache::reorder_cache(std::span<const int64_t> beam_idx) {
+  for (const int64_t from : beam_idx) {
+    check_argument(from >= 0 && from < batch_size(), "reorder_cache: an index beyond the batch", "beam_idx");
+  }
+  const auto reorder = [&](auto& list) {
+    std::remove_reference_t<decltype(list)> chosen;
+    chosen.reserve(beam_idx.size());
+    for (const int64_t from : beam_idx) chosen.push_back(list[static_cast<std::size_t>(from)]);
+    list = std::move(chosen);
+  };
+  reorder(sequences_);
+  for (Layer& layer : layers_) {
+    if (layer.tables.empty()) continue;
+    reorder(layer.tables);
+    list_blocks(layer);
+  }
+  list_keys(sequences_);
+}
+
+void Cache::list_keys(const std::vector<Sequence>& sequences) {
+  key_lens_.clear(), key_cu_seqlens_.assign(1, 0), key_positions_.clear();
+  for (const Sequence& s : sequences) {
+    key_lens_.push_back(static_cast<int32_t>(s.columns.size()));
+    key_positions_.insert(key_positions_.end(), s.columns.begin(), s.columns.end());
+    key_cu_seqlens_.push_back(static_cast<int32_t>(key_positions_.size()));
+  }
+}
+
+void Cache::crop(int64_t length) {
+  for (int64_t i = 0; i < batch_size(); ++i) crop(i, length);
+}
+
+void Cache::crop(int64_t i, int64_t length) {
+  check_argument(i >= 0 && i < batch_size(), "crop: no such sequence");
+  const std::size_t s = static_cast<std::size_t>(i);
+  Sequence& sequence = sequences_[s];
+  const int64_t now = static_cast<int64_t>(sequence.columns.size());
+  if (length < 0) length = std::max<int64_t>(0, now + length);
+  if (length >= now) return;
+  const int64_t next_column = length == 0 ? 0 : int64_t{sequence.columns[static_cast<std::size_t>(length - 1)]} + 1;
+  for (const Layer& layer : layers_) {
+    if (layer.sliding_window == 0 || layer.tables.empty()) continue;
+    // The first token that the next query sees must still be there.
+    const auto first = std::upper_bound(sequence.columns.begin(), sequence.columns.begin() + length,
+                                        next_column - layer.sliding_window);
+    const std::size_t block = static_cast<std::size_t>((first - sequence.columns.begin()) / kKVBlockTokens);
+    if (length > 0 && block < layer.tables[s].size() && layer.tables[s][block] == nullptr) {
+      throw Error(ErrorCode::invalid_argument,
+                  "crop to " + std::to_string(length) + " of " + std::to_string(now) +
+                      " tokens: a sliding window has let go of tokens that would be seen again",
+                  where(s));
+    }
+  }
+  sequence.columns.resize(static_cast<std::size_t>(length));
+  sequence.next_column = next_column;
+  for (Layer& layer : layers_) {
+    if (layer.tables.empty()) continue;
+    layer.tables[s].resize(std::min(layer.tables[s].size(), static_cast<std::size_t>(blocks_of(length))));
+    list_blocks(layer);
+  }
+  list_keys(sequences_);
+}
+
+Cache Cache::clone() const {
+  Cache copy;
+  copy.memory_ = memory_;
+  copy.sequences_ = sequences_;
+  copy.layers_ = layers_;
+  copy.key_lens_ = key_lens_;
+  copy.key_cu_seqlens_ = key_cu_seqlens_;
+  copy.key_positions_ = key_positions_;
+  return copy;
+}
+
+void Cache::begin(const Batch& batch) {
+  if (!sequences_.empty() && batch.batch_size() != batch_size()) {
+    throw Error(ErrorCode::invalid_argument, "past_key_values holds " + std::to_string(batch_size()) +
+                                                 " sequences, the batch has " + std::to_string(batch.batch_size()));
+  }
+  pending_ = sequences_;
+  pending_.resize(static_cast<std::size_t>(batch.batch_size()));
+  for (std::size_t s = 0; s < pending_.size(); ++s) {
+    Sequence& sequence = pending_[s];
+    const auto first = batch.columns.begin() + batch.cu_seqlens[s];
+    sequence.columns.insert(sequence.columns.end(), first, first + batch.key_lens[s]);
+    sequence.next_column += batch.lengths[s];
+  }
+  list_keys(pending_);
+}
+
+std::shared_ptr<Cache::Block> Cache::new_block(std::size_t floats, std::size_t sequence) const {
+  const std::size_t bytes = floats * sizeof(float);
+  if (memory_->max_bytes > 0 && memory_->used + static_cast<int64_t>(bytes) > memory_->max_bytes) {
+    throw Error(ErrorCode::limit,
+                "past_key_values would take more than the " + std::to_string(memory_->max_bytes) + " bytes allowed",
+                where(sequence));
+  }
+  return std::make_shared<Block>(memory_, bytes);
+}
+
+KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, int64_t key_stride, const float* value,
+                     int64_t value_stride, int64_t num_key_value_heads, int64_t head_dim, int64_t sliding_window) {
+  check_argument(layer_index >= 0 && layer_index < (int64_t{1} << 20), "Cache::update: no such layer");
+  check_argument(pending_.size() == static_cast<std::size_t>(batch.batch_size()), "Cache::update without begin");
+  if (layers_.size() <= static_cast<std::size_t>(layer_index))
+    layers_.resize(static_cast<std::size_t>(layer_index) + 1);
+  Layer& layer = layers_[static_cast<std::size_t>(layer_index)];
+  if (layer.head_dim != 0 && (layer.head_dim != head_dim || layer.num_key_value_heads != num_key_value_heads)) {
+    throw Error(ErrorCode::invalid_argument, "past_key_values belongs to another model",
+                "layer " + std::to_string(layer_index));
+  }
+  layer.num_key_value_heads = num_key_value_heads, layer.head_dim = head_dim, layer.sliding_window = sliding_window;
+  layer.tables.resize(pending_.size());
+  const std::size_t floats = static_cast<std::size_t>(kv_block_floats(num_key_value_heads, head_dim));
+
+  struct Write {
+    std::size_t sequence;
+    int64_t row, first, count;  // of the batch; token within the block
+    Block* block;
+  };
+  std::vector<Write> writes;
+  for (std::size_t s = 0; s < pending_.size(); ++s) {
+    const int64_t added = batch.key_lens[s];
+    const int64_t all = static_cast<int64_t>(pending_[s].columns.size()), past = all - added;
+    std::vector<std::shared_ptr<Block>>& table = layer.tables[s];
+    table.resize(static_cast<std::size_t>(blocks_of(past)));  // what a pass without commit() left
+    table.resize(static_cast<std::size_t>(blocks_of(all)));
+    for (int64_t token = past; token < all;) {
+      std::shared_ptr<Block>& block = table[static_cast<std::size_t>(token / kKVBlockTokens)];
+      const int64_t first = token % kKVBlockTokens, count = std::min(kKVBlockTokens - first, all - token);
+      if (block == nullptr || block.use_count() > 1) {
+        std::shared_ptr<Block> own = new_block(floats, s);
+        if (block == nullptr) {
+          std::memset(own->floats(), 0, own->bytes);
+        } else {
+          std::memcpy(own->floats(), block->floats(), own->bytes);
+        }
+        block = std::move(own);
+      }
+      writes.push_back({s, batch.cu_seqlens[s] + token - past, first, count, block.get()});
+      token += count;
+    }
+    if (sliding_window > 0 && added > 0) {
+      // The first new query sees no key at or before this column.
+      const int64_t hidden = int64_t{pending_[s].columns[static_cast<std::size_t>(past)]} - sliding_window - kDraft;
+      for (int64_t b = 0; (b + 1) * kKVBlockTokens <= past; ++b) {
+        if (pending_[s].columns[static_cast<std::size_t>((b + 1) * kKVBlockTokens - 1)] > hidden) break;
+        table[static_cast<std::size_t>(b)] = nullptr;
+      }
+    }
+  }
+  const auto write = [&](int64_t i) {
+    const Write& w = writes[static_cast<std::size_t>(i)];
+    store_kv(key + w.row * key_stride, key_stride, value + w.row * value_stride, value_stride, w.count,
+             num_key_value_heads, head_dim, w.first, w.block->floats());
+  };
+  if (writes.size() < 8) {
+    for (std::size_t i = 0; i < writes.size(); ++i) write(static_cast<int64_t>(i));
+  } else {
+    parallel_for(static_cast<int64_t>(writes.size()), write);
+  }
+  list_blocks(layer);
+  return {layer.blocks, layer.first_block};
+}
+
+void Cache::list_blocks(Layer& layer) const {
+  layer.blocks.clear(), layer.first_block.assign(1, 0);
+  for (const auto& table : layer.tables) {
+    for (const auto& block : table) layer.blocks.push_back(block == nullptr ? nullptr : block->floats());
+    layer.first_block.push_back(static_cast<int32_t>(layer.blocks.size()));
+  }
+}
+
+bool Cache::has_layer(int64_t layer) const noexcept {
+  return layer >= 0 && static_cast<std::size_t>(layer) < layers_.size() &&
+         layers_[static_cast<std::size_t>(layer)].head_dim != 0;
+}
+
+KVView Cache::view(int64_t layer) const {
+  check_argument(has_layer(layer), "Cache::view: a layer without keys");
+  const Layer& l = layers_[static_cast<std::size_t>(layer)];
+  return {l.blocks, l.first_block};
+}
+
+void Cache::commit() {
+  sequences_ = std::move(pending_);
+  pending_.clear();
+}
+
+}  // namespace transformers
