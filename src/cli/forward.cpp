@@ -29,7 +29,7 @@ Tensor as_input(const Tensor& tensor, const std::string& name, const std::string
     }
     return out;
   };
-  if (name == "inputs_embeds") {
+  if (name == "inputs_embeds; [batch, num_choices, seq] for multiple choice") {
     if (!is_floating(tensor.dtype())) {
       throw Error(ErrorCode::invalid_argument, "expected F32, got " + std::string(safetensors_name(tensor.dtype())),
                   file + ": " + name);

@@ -13,6 +13,9 @@ std::vector<std::pair<std::string, OutputTensor>> ModelOutput::named() const {
   add("last_hidden_state", last_hidden_state);
   add("pooler_output", pooler_output);
   add("logits", logits);
+  add("prediction_logits", prediction_logits);
+  add("seq_relationship_logits", seq_relationship_logits);
+  add("sop_logits", sop_logits);
   add("start_logits", start_logits);
   add("end_logits", end_logits);
   for (std::size_t i = 0; i < hidden_states.size(); ++i) {

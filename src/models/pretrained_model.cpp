@@ -45,9 +45,12 @@ ModelOutput PretrainedModel::forward(const Batch& batch, Workspace& workspace, c
   const Batch shifted = continues ? after(*past, batch, batch_rules()) : Batch{};
   const Batch& whole = continues ? shifted : batch;
   const auto longest = std::max_element(whole.position_ids.begin(), whole.position_ids.end());
-  if (longest != whole.position_ids.end() && *longest >= max_position_embeddings()) {
-    throw Error(ErrorCode::limit, std::to_string(*longest + 1) + " tokens, model maximum is " +
-                                      std::to_string(max_position_embeddings()) + " (pass truncation=true)");
+  if (longest != whole.position_ids.end()) {
+    const int64_t length = *longest + 1 - batch_rules().first_position();
+    if (length > max_position_embeddings()) {
+      throw Error(ErrorCode::limit, std::to_string(length) + " tokens, model maximum is " +
+                                        std::to_string(max_position_embeddings()) + " (pass truncation=true)");
+    }
   }
   for (const int32_t row : options.logits_to_keep) {
     check_argument(row >= 0 && row < batch.tokens(), "a row beyond the batch", "logits_to_keep");

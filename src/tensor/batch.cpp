@@ -11,6 +11,7 @@ namespace transformers {
 namespace {
 
 constexpr int64_t kMaxTokens = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMaxSequences = int64_t{1} << 24;  // sequences without tokens cost memory too
 
 int32_t narrow(int64_t value, const char* what) {
   if (value < std::numeric_limits<int32_t>::min() || value > std::numeric_limits<int32_t>::max()) {
@@ -38,6 +39,7 @@ int64_t BatchBuilder::pooled_column(const BatchRow& row, int64_t length) const {
     }
     return int64_t{-1};
   };
+  if (rules_.pooled == BatchRules::Pooled::last) return length - 1;
   if (rules_.pooled == BatchRules::Pooled::last_not_pad) {
     if (!rules_.token_id || row.inputs_embeds != nullptr) return length - 1;
     return std::max<int64_t>(0, last_where([&](int64_t id) { return id != *rules_.token_id; }));
@@ -71,6 +73,14 @@ void BatchBuilder::add(const BatchRow& row) {
   const auto is_key = [&](int64_t column) {
     return row.attention_mask.empty() || row.attention_mask[static_cast<std::size_t>(column)] != 0;
   };
+  const bool cumulative = rules_.positions == BatchRules::Positions::cumulative && row.position_ids.empty();
+  if (cumulative && !embeds) {
+    cumulative_.clear();
+    int64_t position = rules_.padding_idx;
+    for (const int64_t id : row.input_ids) {
+      cumulative_.push_back(narrow(id == rules_.padding_idx ? id : ++position, "position_ids"));
+    }
+  }
   const auto push = [&](int64_t column) {
     const std::size_t c = static_cast<std::size_t>(column);
     if (embeds) {
@@ -87,6 +97,8 @@ void BatchBuilder::add(const BatchRow& row) {
     int32_t position = static_cast<int32_t>(column);
     if (!row.position_ids.empty()) {
       position = narrow(row.position_ids[c], "position_ids");
+    } else if (cumulative) {
+      position = embeds ? narrow(column + rules_.first_position(), "position_ids") : cumulative_[c];
     } else if (rules_.positions == BatchRules::Positions::kept) {
       position = is_key(column) ? static_cast<int32_t>(batch_.columns.size()) - batch_.cu_seqlens.back() : -1;
     }
@@ -99,7 +111,13 @@ void BatchBuilder::add(const BatchRow& row) {
     if (is_key(column)) push(column);
   }
   const int32_t key_end = static_cast<int32_t>(batch_.columns.size());
-  if (rules_.pooled != BatchRules::Pooled::none) {
+  if (rules_.pooled == BatchRules::Pooled::all) {
+    for (int64_t column = 0; column < length; ++column) {
+      if (!is_key(column)) push(column);
+    }
+  } else if (rules_.pooled == BatchRules::Pooled::first_key) {
+    batch_.pooled_rows.push_back(key_end > first_row ? first_row : -1);
+  } else if (rules_.pooled != BatchRules::Pooled::none) {
     const int64_t column = pooled_column(row, length);
     if (column >= 0 && !is_key(column)) {
       batch_.pooled_rows.push_back(key_end);
@@ -126,7 +144,40 @@ Batch BatchBuilder::finish() {
   return done;
 }
 
+namespace {
+
+// [batch, num_choices, ...] -> [batch * num_choices, ...]; others as they are, to be refused later.
+Tensor merge_choices(const Tensor& t) {
+  if (!t.defined() || t.rank() < 3) return t;
+  Shape shape(t.shape().begin() + 1, t.shape().end());
+  shape[0] = element_count({t.dim(0), t.dim(1)});
+  return t.reshaped(std::move(shape));
+}
+
+Batch make_choices(const ModelInputs& inputs, BatchRules rules) {
+  const bool embeds = inputs.inputs_embeds.defined();
+  const Tensor& main = embeds ? inputs.inputs_embeds : inputs.input_ids;
+  if (main.defined() && (main.rank() != (embeds ? 4u : 3u) || main.dim(1) == 0)) {
+    throw Error(ErrorCode::invalid_argument,
+                std::string("expected [batch, num_choices, seq") + (embeds ? ", hidden_size]" : "]") + ", got " +
+                    to_string(main.shape()),
+                embeds ? "inputs_embeds" : "input_ids");
+  }
+  rules.multiple_choice = false;
+  Batch batch = make_batch({.input_ids = merge_choices(inputs.input_ids),
+                            .attention_mask = merge_choices(inputs.attention_mask),
+                            .token_type_ids = merge_choices(inputs.token_type_ids),
+                            .position_ids = merge_choices(inputs.position_ids),
+                            .inputs_embeds = merge_choices(inputs.inputs_embeds)},
+                           rules);
+  batch.num_choices = main.dim(1);
+  return batch;
+}
+
+}  // namespace
+
 Batch make_batch(const ModelInputs& inputs, BatchRules rules) {
+  if (rules.multiple_choice) return make_choices(inputs, rules);
   const bool embeds = inputs.inputs_embeds.defined();
   if (embeds == inputs.input_ids.defined()) {
     throw Error(ErrorCode::invalid_argument, "give exactly one of input_ids and inputs_embeds");
@@ -140,6 +191,9 @@ Batch make_batch(const ModelInputs& inputs, BatchRules rules) {
                 main_name);
   }
   const int64_t batch = main.dim(0), seq = main.dim(1);
+  if (batch > kMaxSequences) {
+    throw Error(ErrorCode::limit, "a batch holds at most " + std::to_string(kMaxSequences) + " sequences", main_name);
+  }
   const auto row = [&](const Tensor& t, int64_t i, const char* name) -> std::span<const int64_t> {
     if (!t.defined()) return {};
     const bool broadcast = t.rank() == 2 && t.dim(0) == 1;

@@ -1,5 +1,5 @@
 // Every model family against Hugging Face's numbers: each directory tests/data/models/<family>/<case>/ is a tiny
-// checkpoint with inputs.safetensors, expected.safetensors and case.json (made by tests/reference/make_models.py).
+// checkpoint with inputs.safetensors, expected.safetensors and case.json (made by tests/reference/make_models.py, make_encoders.py ...).
 // Written once: a new family adds data, not code.
 #include <gtest/gtest.h>
 

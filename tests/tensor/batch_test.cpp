@@ -79,6 +79,60 @@ TEST(Batch, PooledTokenStaysThoughMasked) {
   EXPECT_EQ(of({}, {}, first).pooled_rows, (Ids{-1}));
 }
 
+TEST(Batch, OtherTokensThatAHeadReads) {
+  const BatchRules last{.pooled = BatchRules::Pooled::last};
+  EXPECT_EQ(of({5, 6, 7}, {1, 0, 1}, last).pooled_rows, (Ids{1}));
+  const Batch masked = of({5, 6, 7}, {1, 1, 0}, last);
+  EXPECT_EQ(masked.input_ids, (Ids{5, 6, 7}));
+  EXPECT_EQ(masked.key_lens, (Ids{2}));
+  EXPECT_EQ(masked.pooled_rows, (Ids{2}));
+  EXPECT_EQ(of({}, {}, last).pooled_rows, (Ids{-1}));
+
+  const BatchRules first_key{.pooled = BatchRules::Pooled::first_key};
+  EXPECT_EQ(of({4, 5, 6}, {0, 1, 1}, first_key).input_ids, (Ids{5, 6}));
+  EXPECT_EQ(of({4, 5, 6}, {0, 1, 1}, first_key).pooled_rows, (Ids{0}));
+  EXPECT_EQ(of({4}, {0}, first_key).pooled_rows, (Ids{-1}));
+
+  const Batch all = of({4, 5, 6, 7}, {0, 1, 0, 1}, {.pooled = BatchRules::Pooled::all});
+  EXPECT_EQ(all.columns, (Ids{1, 3, 0, 2}));
+  EXPECT_EQ(all.key_lens, (Ids{2}));
+  EXPECT_TRUE(all.pooled_rows.empty());
+}
+
+TEST(Batch, PositionsThatCountIds) {
+  const BatchRules rules{.positions = BatchRules::Positions::cumulative, .padding_idx = 1};
+  // From the ids, not from the mask: a masked id counts, an attended pad id does not.
+  const Batch batch = of({9, 1, 8, 7, 1, 6}, {1, 1, 0, 1, 0, 1}, rules);
+  EXPECT_EQ(batch.input_ids, (Ids{9, 1, 7, 6}));
+  EXPECT_EQ(batch.position_ids, (Ids{2, 1, 4, 5}));
+  BatchBuilder builder(rules, 2);
+  const std::vector<float> embeds{1, 2, 3, 4};
+  builder.add({.inputs_embeds = embeds.data(), .length = 2});
+  EXPECT_EQ(builder.finish().position_ids, (Ids{2, 3}));
+}
+
+TEST(Batch, ChoicesAreSequences) {
+  const BatchRules rules{.pooled = BatchRules::Pooled::first, .multiple_choice = true};
+  ModelInputs inputs;
+  inputs.input_ids = Tensor::zeros(DType::i64, {2, 3, 4});
+  inputs.attention_mask = Tensor::zeros(DType::i64, {2, 3, 4});
+  inputs.attention_mask.mutable_data<int64_t>()[4 * 4 + 1] = 1;
+  const Batch batch = make_batch(inputs, rules);
+  EXPECT_EQ(batch.batch_size(), 6);
+  EXPECT_EQ(batch.num_choices, 3);
+  EXPECT_EQ(batch.padded_length, 4);
+  EXPECT_EQ(batch.key_lens, (Ids{0, 0, 0, 0, 1, 0}));
+  inputs.input_ids = Tensor::zeros(DType::i64, {6, 4});
+  EXPECT_ERROR(ErrorCode::invalid_argument, "expected [batch, num_choices, seq], got [6, 4] (input_ids)",
+               make_batch(inputs, rules));
+  inputs.input_ids = Tensor::zeros(DType::i64, {2, 2, 4});
+  EXPECT_ERROR(ErrorCode::invalid_argument, "expected int64 [4, 4], got I64 [6, 4] (attention_mask)",
+               make_batch(inputs, rules));
+  inputs.input_ids = Tensor::zeros(DType::i64, {2, 3, 4});
+  EXPECT_ERROR(ErrorCode::invalid_argument, "expected int64 [batch, seq], got I64 [2, 3, 4] (input_ids)",
+               make_batch(inputs, {}));
+}
+
 TEST(Batch, RowsOfDifferentLengthsAndOptionalTypes) {
   BatchBuilder builder({});
   const std::vector<int64_t> a{1, 2, 3}, b{4}, types{1, 1, 0};

@@ -32,7 +32,10 @@ using AutoModel = AutoModelWithHead<Head::base>;
 using AutoModelForSequenceClassification = AutoModelWithHead<Head::sequence_classification>;
 using AutoModelForTokenClassification = AutoModelWithHead<Head::token_classification>;
 using AutoModelForQuestionAnswering = AutoModelWithHead<Head::question_answering>;
+using AutoModelForMultipleChoice = AutoModelWithHead<Head::multiple_choice>;
 using AutoModelForMaskedLM = AutoModelWithHead<Head::masked_lm>;
 using AutoModelForCausalLM = AutoModelWithHead<Head::causal_lm>;
+using AutoModelForNextSentencePrediction = AutoModelWithHead<Head::next_sentence_prediction>;
+using AutoModelForPreTraining = AutoModelWithHead<Head::pre_training>;
 
 }  // namespace transformers

@@ -48,6 +48,8 @@ struct DistilBertConfig : PretrainedConfig {
     check_range("max_position_embeddings", max_position_embeddings, 1, kMaxDimension);
     check_divides("n_heads", num_attention_heads, "dim", hidden_size);
   }
+
+  int64_t longest_sequence() const noexcept { return max_position_embeddings; }
 };
 
 struct Embeddings {
@@ -119,8 +121,7 @@ class DistilBert {
   explicit DistilBert(const DistilBertConfig& c)
       : embeddings_(c),
         layers_(static_cast<std::size_t>(c.num_hidden_layers), TransformerBlock(c)),
-        dim_(c.hidden_size),
-        activation_(activation_from_name(c.activation, "activation in " + c.where)) {}
+        dim_(c.hidden_size) {}
 
   void weights(WeightVisitor& w) {
     w("embeddings", embeddings_);
@@ -142,18 +143,17 @@ class DistilBert {
     return hidden;
   }
 
-  Activation activation() const noexcept { return activation_; }
+  BatchRules batch_rules() const noexcept { return {}; }
 
  private:
   Embeddings embeddings_;
   std::vector<TransformerBlock> layers_;
   int64_t dim_;
-  Activation activation_;
 };
 
 struct PreClassifier {
-  static constexpr std::string_view name = "pre_classifier";
-  static constexpr Activation activation = Activation::relu;
+  static constexpr std::string_view dense = "pre_classifier", classifier = "classifier";
+  static Activation activation(const DistilBertConfig&) { return Activation::relu; }
 };
 
 struct MaskedLMNames {
@@ -161,7 +161,11 @@ struct MaskedLMNames {
   static constexpr std::string_view norm = "vocab_layer_norm";
   static constexpr std::string_view decoder = "vocab_projector";
   static constexpr std::string_view bias = "vocab_projector.bias";
+  static int64_t width(const DistilBertConfig& c) { return c.hidden_size; }
   static float norm_eps(const DistilBertConfig&) { return kLayerNormEps; }
+  static Activation activation(const DistilBertConfig& c) {
+    return activation_from_name(c.activation, "activation in " + c.where);
+  }
 };
 
 inline constexpr Architecture kArchitectures[] = {
@@ -170,6 +174,7 @@ inline constexpr Architecture kArchitectures[] = {
                                                                 Head::sequence_classification),
     architecture<TokenClassifier<DistilBert>>("DistilBertForTokenClassification", Head::token_classification),
     architecture<QuestionAnsweringModel<DistilBert>>("DistilBertForQuestionAnswering", Head::question_answering),
+    architecture<MultipleChoiceModel<DistilBert, PreClassifier>>("DistilBertForMultipleChoice", Head::multiple_choice),
     architecture<MaskedLanguageModel<DistilBert, MaskedLMNames>>("DistilBertForMaskedLM", Head::masked_lm),
 };
 inline constexpr Family kFamily{"distilbert", kArchitectures};

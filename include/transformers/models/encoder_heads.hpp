@@ -1,18 +1,18 @@
 // What it is: the heads of encoders as templates over a backbone: base model, sequence and token classification,
-// question
-//   answering, masked language modelling.
+//   question answering, multiple choice, masked language modelling, pre-training.
 // Where it stands: models; a family instantiates them in its list of architectures (bert.hpp).
 // Usage: `using BertForTokenClassification = TokenClassifier<Bert>;`
-// Source: transformers/models/bert/modeling_bert.py and models/distilbert/modeling_distilbert.py (5.23).
+// Source: transformers/models/bert/modeling_bert.py and its relatives (5.23).
 //
 // A backbone has: `using Config`, `static constexpr std::string_view base_model_prefix`, a constructor from Config,
-// `weights(WeightVisitor&)`, `embedding_name` of its word table below the prefix, and
+// `weights(WeightVisitor&)`, `embedding_name` of its word table below the prefix, `BatchRules batch_rules() const`, and
 // `const float* forward(const Batch&, Workspace&, std::vector<OutputTensor>* hidden_states) const` -> [tokens,
-// hidden_size].
+// hidden_size]. Its Config has `hidden_size`, `vocab_size`, `longest_sequence()` in tokens.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,9 +34,9 @@ class EncoderModel : public PretrainedModel {
   explicit EncoderModel(Config config) : config_(std::move(config)), backbone_(config_) {}
 
   const Config& config() const noexcept override { return config_; }
-  int64_t max_position_embeddings() const noexcept override { return config_.max_position_embeddings; }
+  int64_t max_position_embeddings() const noexcept override { return config_.longest_sequence(); }
   int64_t vocab_size() const noexcept override { return config_.vocab_size; }
-  BatchRules batch_rules() const noexcept override { return {}; }
+  BatchRules batch_rules() const noexcept override { return backbone_.batch_rules(); }
   std::string_view base_model_prefix() const noexcept override { return Backbone::base_model_prefix; }
 
  protected:
@@ -44,6 +44,12 @@ class EncoderModel : public PretrainedModel {
     return backbone_.forward(batch, ws, options.output_hidden_states ? &out.hidden_states : nullptr);
   }
   int64_t hidden_size() const noexcept { return config_.hidden_size; }
+
+  BatchRules rules_with(BatchRules::Pooled pooled) const noexcept {
+    BatchRules rules = backbone_.batch_rules();
+    rules.pooled = pooled;
+    return rules;
+  }
 
   // rows [batch, hidden_size]: the hidden state of each sequence's pooled token; zeros for a sequence without one.
   float* pooled_tokens(const float* hidden, const Batch& batch, Workspace& ws) const {
@@ -67,8 +73,48 @@ class EncoderModel : public PretrainedModel {
     }
     return {data, batch.batch_size(), width, OutputTensor::Rows::sequences, false};
   }
+  // One score for each sequence [batch * num_choices] as Hugging Face gives them, [batch, num_choices].
+  static OutputTensor choice_output(float* data, const Batch& batch) {
+    OutputTensor output = sequence_output(data, 1, batch);
+    output.count /= batch.num_choices;
+    output.width = batch.num_choices;
+    return output;
+  }
   static OutputTensor token_output(const float* data, int64_t width, const Batch& batch) {
     return {data, batch.tokens(), width, OutputTensor::Rows::tokens, false};
+  }
+  // A language model's head on every token, or on the rows that logits_to_keep names.
+  template <class LMHead>
+  OutputTensor kept_output(const float* hidden, const LMHead& head, std::span<const int32_t> logits_to_keep,
+                           const Batch& batch, Workspace& ws) const {
+    const int64_t vocab_size = config_.vocab_size;
+    if (logits_to_keep.empty()) {
+      return token_output(head.forward(hidden, batch.tokens(), ws), vocab_size, batch);
+    }
+    const int64_t rows = static_cast<int64_t>(logits_to_keep.size());
+    float* kept = ws.floats(rows * hidden_size());
+    for (int64_t r = 0; r < rows; ++r) {
+      std::copy_n(hidden + logits_to_keep[static_cast<std::size_t>(r)] * hidden_size(), hidden_size(),
+                  kept + r * hidden_size());
+    }
+    return {head.forward(kept, rows, ws), rows, vocab_size, OutputTensor::Rows::kept, false};
+  }
+  // logits [tokens, 2]: column 0 is the start's score, column 1 the end's.
+  static void span_outputs(const float* logits, const Batch& batch, Workspace& ws, ModelOutput& out) {
+    const int64_t tokens = batch.tokens();
+    float* start = ws.floats(tokens);
+    float* end = ws.floats(tokens);
+    for (int64_t t = 0; t < tokens; ++t) {
+      start[t] = logits[2 * t];
+      end[t] = logits[2 * t + 1];
+    }
+    out.start_logits = OutputTensor{start, tokens, 1, OutputTensor::Rows::tokens, true};
+    out.end_logits = OutputTensor{end, tokens, 1, OutputTensor::Rows::tokens, true};
+  }
+  void check_span_labels() const {
+    if (*config_.num_labels == 2) return;
+    throw Error(ErrorCode::invalid_argument,
+                "question answering needs 2 labels, found " + std::to_string(*config_.num_labels), config_.where);
   }
 
   Config config_;
@@ -91,9 +137,23 @@ class BaseModel : public EncoderModel<Backbone> {
   }
 };
 
-// The backbone and a pooler over its first token, BERT's way: tanh(dense(hidden[:, 0])). Checkpoints without the
-// pooler's weights load too and give no pooler_output (Hugging Face would make it up from random numbers).
-template <class Backbone>
+// ---- heads that read one token of each sequence
+// ----------------------------------------------------------------------
+//
+// pooled = activation(dense(hidden[:, 0])). What differs between families is the names of the dense layer and of the
+// classifier behind it, and the activation: a `Pooler` has `dense`, `classifier` (from the model's root) and
+// `static Activation activation(const Config&)`.
+
+struct TanhPooler {
+  template <class Config>
+  static Activation activation(const Config&) {
+    return Activation::tanh;
+  }
+};
+
+// The backbone and a pooler over its first token. Checkpoints without the pooler's weights load too and give no
+// pooler_output (Hugging Face would make it up from random numbers).
+template <class Backbone, class Pooler>
 class BaseModelWithPooler : public EncoderModel<Backbone> {
  public:
   explicit BaseModelWithPooler(typename Backbone::Config config)
@@ -101,11 +161,12 @@ class BaseModelWithPooler : public EncoderModel<Backbone> {
 
   void weights(WeightVisitor& w) override {
     this->backbone_.weights(w);
-    has_pooler_ = w.has("pooler.dense.weight");
-    if (has_pooler_) w("pooler.dense", pooler_);
+    const std::string_view name = Pooler::dense.substr(Backbone::base_model_prefix.size() + 1);
+    has_pooler_ = w.has(std::string(name) + ".weight");
+    if (has_pooler_) w(name, pooler_);
   }
   BatchRules batch_rules() const noexcept override {
-    return {has_pooler_ ? BatchRules::Pooled::first : BatchRules::Pooled::none};
+    return this->rules_with(has_pooler_ ? BatchRules::Pooled::first : BatchRules::Pooled::none);
   }
 
  protected:
@@ -114,10 +175,10 @@ class BaseModelWithPooler : public EncoderModel<Backbone> {
     const float* hidden = this->encode(batch, ws, options, out);
     out.last_hidden_state = this->token_output(hidden, this->hidden_size(), batch);
     if (has_pooler_ && !batch.pooled_rows.empty()) {
-      const float* pooled = this->pooled_tokens(hidden, batch, ws);
-      float* output = ws.floats(batch.batch_size() * this->hidden_size());
-      pooler_.forward(pooled, batch.batch_size(), output, {.activation = Activation::tanh});
-      out.pooler_output = this->sequence_output(output, this->hidden_size(), batch);
+      const float* first = this->pooled_tokens(hidden, batch, ws);
+      float* pooled = ws.floats(batch.batch_size() * this->hidden_size());
+      pooler_.forward(first, batch.batch_size(), pooled, {.activation = Pooler::activation(this->config_)});
+      out.pooler_output = this->sequence_output(pooled, this->hidden_size(), batch);
     }
     return out;
   }
@@ -127,39 +188,80 @@ class BaseModelWithPooler : public EncoderModel<Backbone> {
   bool has_pooler_ = false;
 };
 
-// classifier(act(dense(hidden[:, 0]))). What differs between families is the dense layer's name and its activation:
-// `Pooler` has both. BERT's is its pooler with tanh, DistilBERT's the pre_classifier with relu.
+// classifier(pooled) with `labels` outputs: what sequence classification and multiple choice share.
 template <class Backbone, class Pooler>
-class SequenceClassifier : public EncoderModel<Backbone> {
+class PooledClassifier : public EncoderModel<Backbone> {
  public:
-  explicit SequenceClassifier(typename Backbone::Config config)
+  PooledClassifier(typename Backbone::Config config, int64_t labels)
       : EncoderModel<Backbone>(std::move(config)),
         dense_(this->hidden_size(), this->hidden_size()),
-        classifier_(this->hidden_size(), *this->config_.num_labels) {}
+        classifier_(this->hidden_size(), labels) {}
 
   void weights(WeightVisitor& w) override {
     w(Backbone::base_model_prefix, this->backbone_);
-    w(Pooler::name, dense_);
-    w("classifier", classifier_);
+    w(Pooler::dense, dense_);
+    w(Pooler::classifier, classifier_);
   }
-  BatchRules batch_rules() const noexcept override { return {BatchRules::Pooled::first}; }
+  BatchRules batch_rules() const noexcept override { return this->rules_with(BatchRules::Pooled::first); }
 
  protected:
-  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
-    ModelOutput out;
-    const float* hidden = this->encode(batch, ws, options, out);
+  // [batch, labels]
+  float* classify(const float* hidden, const Batch& batch, Workspace& ws) const {
     const float* first = this->pooled_tokens(hidden, batch, ws);
     float* pooled = ws.floats(batch.batch_size() * this->hidden_size());
     float* logits = ws.floats(batch.batch_size() * classifier_.out_features());
-    dense_.forward(first, batch.batch_size(), pooled, {.activation = Pooler::activation});
+    dense_.forward(first, batch.batch_size(), pooled, {.activation = Pooler::activation(this->config_)});
     classifier_.forward(pooled, batch.batch_size(), logits);
-    out.logits = this->sequence_output(logits, classifier_.out_features(), batch);
+    return logits;
+  }
+  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
+    ModelOutput out;
+    const float* hidden = this->encode(batch, ws, options, out);
+    out.logits = this->sequence_output(classify(hidden, batch, ws), classifier_.out_features(), batch);
     return out;
   }
 
  private:
   Linear dense_, classifier_;
 };
+
+template <class Backbone, class Pooler>
+class SequenceClassifier : public PooledClassifier<Backbone, Pooler> {
+ public:
+  explicit SequenceClassifier(typename Backbone::Config config)
+      : PooledClassifier<Backbone, Pooler>(config, *config.num_labels) {}
+};
+
+// Two scores: the second text follows the first, or does not.
+template <class Backbone, class Pooler>
+class NextSentencePredictor : public PooledClassifier<Backbone, Pooler> {
+ public:
+  explicit NextSentencePredictor(typename Backbone::Config config) : PooledClassifier<Backbone, Pooler>(config, 2) {}
+};
+
+// One score for each choice of a row: logits [batch, num_choices] from a batch of batch * num_choices sequences.
+template <class Backbone, class Pooler>
+class MultipleChoiceModel : public PooledClassifier<Backbone, Pooler> {
+ public:
+  explicit MultipleChoiceModel(typename Backbone::Config config) : PooledClassifier<Backbone, Pooler>(config, 1) {}
+
+  BatchRules batch_rules() const noexcept override {
+    BatchRules rules = this->rules_with(BatchRules::Pooled::first);
+    rules.multiple_choice = true;
+    return rules;
+  }
+
+ protected:
+  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
+    ModelOutput out;
+    const float* hidden = this->encode(batch, ws, options, out);
+    out.logits = this->choice_output(this->classify(hidden, batch, ws), batch);
+    return out;
+  }
+};
+
+// ---- heads that read every token
+// -------------------------------------------------------------------------------------
 
 // classifier(hidden) for every token.
 template <class Backbone>
@@ -187,17 +289,13 @@ class TokenClassifier : public EncoderModel<Backbone> {
   Linear classifier_;
 };
 
-// qa_outputs(hidden) for every token: column 0 is the start's score, column 1 the end's.
+// qa_outputs(hidden) for every token.
 template <class Backbone>
 class QuestionAnsweringModel : public EncoderModel<Backbone> {
  public:
   explicit QuestionAnsweringModel(typename Backbone::Config config)
       : EncoderModel<Backbone>(std::move(config)), qa_outputs_(this->hidden_size(), *this->config_.num_labels) {
-    if (*this->config_.num_labels != 2) {
-      throw Error(ErrorCode::invalid_argument,
-                  "question answering needs 2 labels, found " + std::to_string(*this->config_.num_labels),
-                  this->config_.where);
-    }
+    this->check_span_labels();
   }
 
   void weights(WeightVisitor& w) override {
@@ -209,17 +307,9 @@ class QuestionAnsweringModel : public EncoderModel<Backbone> {
   ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
     ModelOutput out;
     const float* hidden = this->encode(batch, ws, options, out);
-    const int64_t tokens = batch.tokens();
-    float* logits = ws.floats(tokens * 2);
-    float* start = ws.floats(tokens);
-    float* end = ws.floats(tokens);
-    qa_outputs_.forward(hidden, tokens, logits);
-    for (int64_t t = 0; t < tokens; ++t) {
-      start[t] = logits[2 * t];
-      end[t] = logits[2 * t + 1];
-    }
-    out.start_logits = OutputTensor{start, tokens, 1, OutputTensor::Rows::tokens, true};
-    out.end_logits = OutputTensor{end, tokens, 1, OutputTensor::Rows::tokens, true};
+    float* logits = ws.floats(batch.tokens() * 2);
+    qa_outputs_.forward(hidden, batch.tokens(), logits);
+    this->span_outputs(logits, batch, ws, out);
     return out;
   }
 
@@ -227,21 +317,20 @@ class QuestionAnsweringModel : public EncoderModel<Backbone> {
   Linear qa_outputs_;
 };
 
-// decoder(norm(act(dense(hidden)))) for every token: scores over the vocabulary. `Names` gives the names of the three
-// modules, of the decoder's bias, and the norm's epsilon. The decoder is the word embedding where the checkpoint has no
-// matrix of its own for it.
+// decoder(norm(activation(dense(hidden)))): scores over the vocabulary. `Names` gives the names of the three modules
+// and of the decoder's bias, from the model's root, and from the config the width between dense and decoder, the
+// activation and the norm's epsilon. The decoder is the word embedding where the checkpoint has no matrix of its own
+// for it.
 template <class Backbone, class Names>
-class MaskedLanguageModel : public EncoderModel<Backbone> {
+class MaskedLMHead {
  public:
-  explicit MaskedLanguageModel(typename Backbone::Config config)
-      : EncoderModel<Backbone>(std::move(config)),
-        dense_(this->hidden_size(), this->hidden_size()),
-        norm_(this->hidden_size(), Names::norm_eps(this->config_)),
-        decoder_(this->hidden_size(), this->config_.vocab_size),
-        activation_(this->backbone_.activation()) {}
+  explicit MaskedLMHead(const typename Backbone::Config& c)
+      : dense_(c.hidden_size, Names::width(c)),
+        norm_(Names::width(c), Names::norm_eps(c)),
+        decoder_(Names::width(c), c.vocab_size),
+        activation_(Names::activation(c)) {}
 
-  void weights(WeightVisitor& w) override {
-    w(Backbone::base_model_prefix, this->backbone_);
+  void weights(WeightVisitor& w) {
     w(Names::dense, dense_);
     w(Names::norm, norm_);
     const std::string words = std::string(Backbone::base_model_prefix) + "." + std::string(Backbone::embedding_name);
@@ -249,18 +338,14 @@ class MaskedLanguageModel : public EncoderModel<Backbone> {
                      {std::string(Names::decoder) + ".bias", std::string(Names::bias)});
   }
 
- protected:
-  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
-    ModelOutput out;
-    const float* hidden = this->encode(batch, ws, options, out);
-    const int64_t tokens = batch.tokens();
-    float* transformed = ws.floats(tokens * this->hidden_size());
+  // hidden [tokens, hidden_size] -> [tokens, vocab_size]
+  float* forward(const float* hidden, int64_t tokens, Workspace& ws) const {
+    float* transformed = ws.floats(tokens * dense_.out_features());
     float* logits = ws.floats(tokens * decoder_.out_features());
     dense_.forward(hidden, tokens, transformed, {.activation = activation_});
     norm_.forward(transformed, tokens, transformed);
     decoder_.forward(transformed, tokens, logits);
-    out.logits = this->token_output(logits, decoder_.out_features(), batch);
-    return out;
+    return logits;
   }
 
  private:
@@ -268,6 +353,72 @@ class MaskedLanguageModel : public EncoderModel<Backbone> {
   LayerNorm norm_;
   Linear decoder_;
   Activation activation_;
+};
+
+// The usual answers of a config to what MaskedLMHead asks.
+struct MaskedLMDefaults {
+  template <class Config>
+  static int64_t width(const Config& c) {
+    return c.embedding_width();
+  }
+  template <class Config>
+  static float norm_eps(const Config& c) {
+    return c.layer_norm_eps;
+  }
+  template <class Config>
+  static Activation activation(const Config& c) {
+    return activation_from_name(c.hidden_act, "hidden_act in " + c.where);
+  }
+};
+
+template <class Backbone, class Names>
+class MaskedLanguageModel : public EncoderModel<Backbone> {
+ public:
+  explicit MaskedLanguageModel(typename Backbone::Config config)
+      : EncoderModel<Backbone>(std::move(config)), head_(this->config_) {}
+
+  void weights(WeightVisitor& w) override {
+    w(Backbone::base_model_prefix, this->backbone_);
+    head_.weights(w);
+  }
+
+ protected:
+  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
+    ModelOutput out;
+    const float* hidden = this->encode(batch, ws, options, out);
+    out.logits = this->kept_output(hidden, head_, options.logits_to_keep, batch, ws);
+    return out;
+  }
+
+ private:
+  MaskedLMHead<Backbone, Names> head_;
+};
+
+// Both heads of BERT's and ALBERT's pre-training: scores over the vocabulary for every token, and a classifier of
+// `labels` outputs on the pooled token, which goes to the member `kOutput` of the output.
+template <class Backbone, class Names, class Pooler, std::optional<OutputTensor> ModelOutput::*kOutput>
+class PreTrainingModel : public PooledClassifier<Backbone, Pooler> {
+ public:
+  explicit PreTrainingModel(typename Backbone::Config config)
+      : PooledClassifier<Backbone, Pooler>(config, Pooler::labels(config)), head_(this->config_) {}
+
+  void weights(WeightVisitor& w) override {
+    PooledClassifier<Backbone, Pooler>::weights(w);
+    head_.weights(w);
+  }
+
+ protected:
+  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
+    ModelOutput out;
+    const float* hidden = this->encode(batch, ws, options, out);
+    float* scores = head_.forward(hidden, batch.tokens(), ws);
+    out.prediction_logits = this->token_output(scores, this->config_.vocab_size, batch);
+    out.*kOutput = this->sequence_output(this->classify(hidden, batch, ws), Pooler::labels(this->config_), batch);
+    return out;
+  }
+
+ private:
+  MaskedLMHead<Backbone, Names> head_;
 };
 
 }  // namespace transformers

@@ -42,7 +42,11 @@ struct OutputTensor {
 struct TCPP_API ModelOutput {
   std::optional<OutputTensor> last_hidden_state;  // [tokens, hidden_size]
   std::optional<OutputTensor> pooler_output;      // [batch, hidden_size]
-  std::optional<OutputTensor> logits;  // [batch, num_labels], [tokens, num_labels] or [tokens, vocab_size] by the head
+  // [batch, num_labels], [batch, num_choices], [tokens, num_labels] or [tokens, vocab_size] by the head
+  std::optional<OutputTensor> logits;
+  std::optional<OutputTensor> prediction_logits;         // [tokens, vocab_size], of pre-training
+  std::optional<OutputTensor> seq_relationship_logits;   // [batch, 2], BERT's second head of pre-training
+  std::optional<OutputTensor> sop_logits;                // [batch, num_labels], ALBERT's
   std::optional<OutputTensor> start_logits, end_logits;  // [tokens]
   std::vector<OutputTensor> hidden_states;  // on request: embeddings, then each layer, [tokens, hidden_size]
 

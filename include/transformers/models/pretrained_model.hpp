@@ -33,8 +33,11 @@ enum class Head {
   sequence_classification,  // BertForSequenceClassification
   token_classification,
   question_answering,
+  multiple_choice,
   masked_lm,
   causal_lm,
+  next_sentence_prediction,
+  pre_training,  // BertForPreTraining, ElectraForPreTraining (its discriminator)
 };
 
 struct LoadOptions {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "transformers/base/error.hpp"
 #include "transformers/kernels/kernels.hpp"
@@ -55,6 +56,13 @@ inline void embed_tokens(const Batch& batch, const Embedding& words, float* hidd
   }
   const std::span<const float> embeds = batch.inputs_embeds.span<float>();
   std::copy(embeds.begin(), embeds.end(), hidden);
+}
+
+// Adds the rows of the token types, all 0 where none are given, to hidden [tokens, embedding_dim].
+inline void add_token_types(const Batch& batch, const Embedding& types, float* hidden) {
+  if (!batch.token_type_ids.empty()) return types.forward(batch.token_type_ids, hidden, "token_type_ids", true);
+  const std::vector<int32_t> zeros(static_cast<std::size_t>(batch.tokens()), 0);
+  types.forward(zeros, hidden, "token_type_ids", /*accumulate=*/true);
 }
 
 }  // namespace transformers

@@ -19,17 +19,28 @@ namespace transformers {
 struct BatchRules {
   // Which token of a row the head reads, by Hugging Face's rule; it stays in the batch even where it is masked.
   //   first         the first of the row
+  //   first_key     the first whose attention_mask is 1
+  //   last          the last of the row
   //   last_not_pad  the rightmost whose id is not token_id (the first of the row when all are); the last of the row
   //                 when there is no token_id or inputs_embeds are given (GPT-2's and Llama's sequence classification)
   //   last_equal    the rightmost whose id is token_id; Error(invalid_argument) for a row without (BART's EOS)
-  enum class Pooled { none, first, last_not_pad, last_equal };
+  //   all           every token: all masked ones stay
+  enum class Pooled { none, first, first_key, last, last_not_pad, last_equal, all };
   // position_ids where none are given.
-  //   columns  the index in the padded row, padding counted
-  //   kept     the index among the tokens whose attention_mask is 1; -1 for a masked token that is pooled (OPT)
-  enum class Positions { columns, kept };
+  //   columns     the index in the padded row, padding counted
+  //   kept        the index among the tokens whose attention_mask is 1; -1 for a masked token that is pooled (OPT)
+  //   cumulative  padding_idx + how many ids up to this one are not padding_idx, whatever the attention_mask;
+  //   padding_idx
+  //               for those that are (RoBERTa); padding_idx + 1 + the column with inputs_embeds
+  enum class Positions { columns, kept, cumulative };
   Pooled pooled = Pooled::none;
   Positions positions = Positions::columns;
   std::optional<int64_t> token_id = {};
+  int64_t padding_idx = 0;
+  bool multiple_choice = false;  // inputs are [batch, num_choices, seq]
+
+  // The position of a row's first token.
+  int64_t first_position() const noexcept { return positions == Positions::cumulative ? padding_idx + 1 : 0; }
 };
 
 // Sequences one after another. Positions are assigned on the padded rows, exactly as Hugging Face does, then the tokens
@@ -45,15 +56,16 @@ struct Batch {
   std::vector<int32_t> cu_seqlens{0};  // [batch + 1]: sequence i owns rows cu_seqlens[i] ... cu_seqlens[i + 1] - 1
   std::vector<int32_t> key_lens;       // [batch]: rows of sequence i that are keys
   std::vector<int32_t> lengths;        // [batch]: columns of row i as it was given, padding included
-  std::vector<int32_t> pooled_rows;    // [batch] by BatchRules::pooled; -1 for a row without tokens; empty for none
+  std::vector<int32_t> pooled_rows;    // [batch] by BatchRules::pooled; -1 for a row without; empty for none and all
   int64_t padded_length = 0;           // seq of the padded form
+  int64_t num_choices = 1;             // sequences that make one row of a multiple choice; divides batch_size()
 
   int64_t batch_size() const noexcept { return static_cast<int64_t>(key_lens.size()); }
   int64_t tokens() const noexcept { return cu_seqlens.back(); }
 };
 
 // One row of a batch in Hugging Face's padded form. Empty spans take Hugging Face's defaults: a mask of ones, token
-// types 0, positions 0, 1, 2 ...
+// types 0, positions by the model's rule.
 struct BatchRow {
   std::span<const int64_t> input_ids = {};
   const float* inputs_embeds = nullptr;  // [length, hidden_size], instead of input_ids
@@ -78,10 +90,12 @@ class TCPP_API BatchBuilder {
   int64_t hidden_size_;
   Batch batch_;
   std::vector<float> embeds_;
+  std::vector<int32_t> cumulative_;  // positions of the row being added
 };
 
 // Hugging Face's forward arguments as tensors: input_ids, attention_mask, token_type_ids, position_ids int64 [batch,
-// seq] (position_ids also [1, seq]), inputs_embeds float32 [batch, seq, hidden_size]. Undefined ones are not given.
+// seq] (position_ids also [1, seq]), inputs_embeds float32 [batch, seq, hidden_size]; for a multiple choice [batch,
+// num_choices, seq] and [batch, num_choices, seq, hidden_size]. Undefined ones are not given.
 struct ModelInputs {
   Tensor input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds;
 };

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Writes tests/data/models/<family>/<case>/ of the encoders beside BERT: tiny random checkpoints and Hugging Face's answers.
+
+Usage: python tests/reference/make_encoders.py [--only GLOB]      (environment: tests/reference/README.md)
+
+How a case is made, and the options of a row, are in model_cases.py.
+"""
+from model_cases import FULL, HOLES, LEFT, MIXED, NAMED, RIGHT, SOME, case, labels, main
+
+SMALL = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=37, vocab_size=61, max_position_embeddings=40)
+CHOICES = MIXED + ["..111111111"]
+
+
+def family(model_type, sizes, prefix):
+    """The function that makes a case of one family: name, class without the family's prefix, rows, changes of the config."""
+    return lambda name, head, rows=MIXED, config=None, **options: case(model_type, sizes, name, prefix + head, rows, config, **options)
+
+
+roberta = family("roberta", {**SMALL, "pad_token_id": 1, "type_vocab_size": 1}, "Roberta")
+xlm_roberta = family("xlm-roberta", {**SMALL, "pad_token_id": 1, "type_vocab_size": 1}, "XLMRoberta")
+camembert = family("camembert", {**SMALL, "pad_token_id": 1, "type_vocab_size": 1}, "Camembert")
+albert = family("albert", {**SMALL, "embedding_size": 13}, "Albert")
+electra = family("electra", {**SMALL, "embedding_size": 13}, "Electra")
+
+CASES = [
+    roberta("model-mixed", "Model", spelling=4, note="positions count the ids that are not pad, from the ids and not from the mask"),
+    roberta("model-no-mask", "Model", FULL, dict(num_attention_heads=2), mask=False, spelling=5),
+    roberta("model-left", "Model", LEFT, dict(hidden_act="relu", type_vocab_size=3, layer_norm_eps=1e-5), segments=True),
+    roberta("model-holes", "Model", HOLES, dict(pad_token_id=5, hidden_size=40, num_attention_heads=5, num_hidden_layers=1), note="another pad_token_id moves all positions"),
+    roberta("model-embeds", "Model", MIXED, dict(num_hidden_layers=1), embeds=True, note="no ids: positions count from pad_token_id + 1"),
+    roberta("model-positions", "Model", MIXED, dict(num_hidden_layers=1, max_position_embeddings=70), positions=True),
+    roberta("model-full-length", "Model", ["1" * 38, "0" * 20 + "1" * 18], dict(num_hidden_layers=1), note="max_position_embeddings - pad_token_id - 1 tokens"),
+    roberta("model-masked-row", "Model", ["111111", "......", "1011.."], dict(num_hidden_layers=1), skip_rows=[1]),
+    roberta("model-no-pooler", "Model", SOME, dict(num_hidden_layers=1), saved_from="RobertaForMaskedLM", without=["pooler."], drop_outputs=["pooler_output"],
+            note="written by RobertaForMaskedLM: prefix, unused lm_head, no pooler"),
+    roberta("seqcls-3", "ForSequenceClassification", MIXED, labels(3), spelling=4),
+    roberta("seqcls-1-left", "ForSequenceClassification", LEFT, dict(hidden_act="gelu_new", problem_type="regression", **labels(1)), store="float16"),
+    roberta("seqcls-no-prefix", "ForSequenceClassification", RIGHT, dict(num_hidden_layers=1, **labels(4)), prefix="strip"),
+    roberta("tokencls-5", "ForTokenClassification", SOME, NAMED),
+    roberta("qa", "ForQuestionAnswering", SOME, dict(num_hidden_layers=1)),
+    roberta("choice", "ForMultipleChoice", CHOICES, dict(num_hidden_layers=1), choices=3),
+    roberta("mlm-tied", "ForMaskedLM", SOME, dict(hidden_act="relu"), without=["lm_head.decoder."], spelling=5, note="the head's activation is gelu whatever hidden_act is"),
+    roberta("mlm-tied-repeated", "ForMaskedLM", HOLES, dict(num_hidden_layers=1), tie=True, spelling=4),
+    roberta("mlm-untied", "ForMaskedLM", RIGHT, dict(num_hidden_layers=1, tie_word_embeddings=False)),
+
+    xlm_roberta("model-mixed", "Model", MIXED, dict(num_attention_heads=4), store="bfloat16"),
+    xlm_roberta("seqcls-2-left", "ForSequenceClassification", LEFT, dict(num_hidden_layers=1, **labels(2))),
+    xlm_roberta("tokencls-5", "ForTokenClassification", HOLES, dict(num_hidden_layers=1, **NAMED)),
+    xlm_roberta("qa", "ForQuestionAnswering", RIGHT, dict(num_hidden_layers=1)),
+    xlm_roberta("choice", "ForMultipleChoice", HOLES, dict(num_hidden_layers=1), choices=3),
+    xlm_roberta("mlm-tied", "ForMaskedLM", SOME, dict(num_hidden_layers=1), without=["lm_head.decoder."], spelling=4),
+
+    camembert("model-mixed", "Model", MIXED, dict(num_attention_heads=6)),
+    camembert("seqcls-3", "ForSequenceClassification", MIXED, dict(num_hidden_layers=1, **labels(3)), spelling=4),
+    camembert("tokencls-5", "ForTokenClassification", LEFT, dict(num_hidden_layers=1, **NAMED)),
+    camembert("qa", "ForQuestionAnswering", RIGHT, dict(num_hidden_layers=1)),
+    camembert("choice", "ForMultipleChoice", HOLES, dict(num_hidden_layers=1), choices=1),
+    camembert("mlm-tied", "ForMaskedLM", SOME, dict(num_hidden_layers=1), without=["lm_head.decoder."]),
+
+    albert("model-mixed", "Model", segments=True, spelling=4),
+    albert("model-groups", "Model", HOLES, dict(num_hidden_layers=5, num_hidden_groups=2, hidden_size=18), segments=True, note="groups of three and two layers"),
+    albert("model-uneven-groups", "Model", RIGHT, dict(num_hidden_layers=7, num_hidden_groups=3, hidden_size=18)),
+    albert("model-more-groups", "Model", LEFT, dict(num_hidden_layers=2, num_hidden_groups=3, hidden_size=18), note="more groups than layers: group 1 is never run"),
+    albert("model-inner", "Model", MIXED, dict(inner_group_num=2, num_hidden_groups=2, hidden_size=18, hidden_act="gelu"), segments=True, spelling=5,
+           note="two layers in a group: four hidden states after the embeddings"),
+    albert("model-wide-embedding", "Model", FULL, dict(embedding_size=32, num_hidden_layers=1), mask=False),
+    albert("model-embeds", "Model", MIXED, dict(num_hidden_layers=1), embeds=True),
+    albert("model-masked-row", "Model", ["111111", "......", "1011.."], dict(num_hidden_layers=1), skip_rows=[1]),
+    albert("seqcls-3", "ForSequenceClassification", MIXED, dict(hidden_act="relu", **labels(3)), segments=True),
+    albert("seqcls-1-left", "ForSequenceClassification", LEFT, dict(num_hidden_layers=3, **labels(1)), store="bfloat16"),
+    albert("tokencls-5", "ForTokenClassification", SOME, NAMED, segments=True),
+    albert("qa", "ForQuestionAnswering", RIGHT, dict(layer_norm_eps=1e-3), spelling=4),
+    albert("choice", "ForMultipleChoice", CHOICES, segments=True, choices=2),
+    albert("mlm-tied", "ForMaskedLM", SOME, segments=True, without=["predictions.decoder."], spelling=4),
+    albert("mlm-untied", "ForMaskedLM", LEFT, dict(tie_word_embeddings=False)),
+    albert("pretraining", "ForPreTraining", MIXED, labels(2), segments=True, tie=True),
+
+    electra("model-mixed", "Model", segments=True, spelling=4),
+    electra("model-same-width", "Model", HOLES, dict(embedding_size=24), segments=True, note="embedding_size = hidden_size: no embeddings_project"),
+    electra("model-embeds", "Model", LEFT, dict(num_hidden_layers=1), embeds=True, positions=True),
+    electra("seqcls-3", "ForSequenceClassification", MIXED, dict(hidden_act="relu", **labels(3)), segments=True, spelling=5),
+    electra("seqcls-1-left", "ForSequenceClassification", LEFT, dict(num_hidden_layers=1, **labels(1))),
+    electra("tokencls-5", "ForTokenClassification", SOME, NAMED, segments=True),
+    electra("qa", "ForQuestionAnswering", RIGHT, dict(num_hidden_layers=1)),
+    electra("choice-first", "ForMultipleChoice", CHOICES, dict(num_hidden_layers=1), segments=True, choices=3, spelling=4),
+    electra("choice-last", "ForMultipleChoice", CHOICES, dict(num_hidden_layers=1, summary_type="last", summary_activation="tanh"), choices=2),
+    electra("choice-mean", "ForMultipleChoice", CHOICES, dict(num_hidden_layers=1, summary_type="mean", summary_use_proj=False), choices=2,
+            note="Hugging Face's mean takes masked positions in"),
+    electra("choice-cls-index", "ForMultipleChoice", HOLES, dict(num_hidden_layers=1, summary_type="cls_index"), choices=3),
+    electra("mlm-tied", "ForMaskedLM", SOME, dict(hidden_act="silu"), segments=True, without=["generator_lm_head.weight"], spelling=4),
+    electra("mlm-untied", "ForMaskedLM", HOLES, dict(num_hidden_layers=1, embedding_size=24, tie_word_embeddings=False)),
+    electra("discriminator", "ForPreTraining", MIXED, dict(hidden_act="gelu_new"), segments=True),
+    electra("discriminator-left", "ForPreTraining", LEFT, dict(num_hidden_layers=1), store="float16"),
+]
+
+if __name__ == "__main__":
+    main(CASES, __doc__)
