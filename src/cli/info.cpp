@@ -39,10 +39,11 @@ Value describe(const std::string& name) {
   int64_t parameters = 0;
   std::map<std::string, int64_t> by_type;
   for (const std::string& weight : weights->names()) {
-    const Tensor tensor = *weights->find(weight);
-    if (!is_floating(tensor.dtype())) continue;  // buffers such as position_ids
-    parameters += tensor.size();
-    by_type[std::string(to_string(tensor.dtype()))] += tensor.size();
+    const WeightFile::Entry& tensor = *weights->entry(weight);
+    if (!is_floating(tensor.dtype)) continue;  // buffers such as position_ids
+    const int64_t size = element_count(tensor.shape);
+    parameters += size;
+    by_type[std::string(to_string(tensor.dtype))] += size;
   }
   std::string dtype;
   for (const auto& [type, count] : by_type) dtype += (dtype.empty() ? "" : ", ") + type;

@@ -5,6 +5,7 @@
 #include <array>
 #include <limits>
 
+#include "base/little_endian.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/json_events.hpp"
 #include "transformers/base/model_files.hpp"
@@ -215,12 +216,6 @@ void check_layout(std::vector<SafetensorsFile::Entry>& entries, std::size_t data
   }
 }
 
-uint64_t read_little_endian(const std::byte* bytes) {
-  uint64_t value = 0;
-  for (std::size_t i = 0; i < kLengthBytes; ++i) value |= std::to_integer<uint64_t>(bytes[i]) << (8 * i);
-  return value;
-}
-
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file, std::string name)
@@ -233,7 +228,7 @@ SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file, std::st
   if (file_->text().starts_with("PK\x03\x04")) {
     corrupt("this is a zip archive, as PyTorch writes, and no safetensors file", name_);
   }
-  const uint64_t header_bytes = read_little_endian(bytes.data());
+  const uint64_t header_bytes = little_endian<uint64_t>(bytes.data());
   if (header_bytes > bytes.size() - kLengthBytes) {
     corrupt("the header needs " + std::to_string(header_bytes) + " bytes, the file has " +
                 std::to_string(bytes.size() - kLengthBytes) + " (incomplete download?)",

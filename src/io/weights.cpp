@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <unordered_map>
 
 #include "transformers/base/error.hpp"
 #include "transformers/base/value.hpp"
@@ -11,25 +12,24 @@
 namespace transformers {
 namespace {
 
-constexpr std::string_view kSingleFile = "model.safetensors";
-constexpr std::string_view kIndexFile = "model.safetensors.index.json";
+// In the order of preference. An index names shards of the same format.
+constexpr std::string_view kSafetensors = "model.safetensors", kTorch = "pytorch_model.bin";
+constexpr std::string_view kIndexEnding = ".index.json";
 
-// Throws the error for a model without safetensors files: weights in another format are named.
+// Throws the error for a model without weights that are read: those in another format are named.
 [[noreturn]] void no_weights(const ModelFiles& files, const std::string& where) {
-  const auto is_other = [](std::string_view name) {
-    constexpr std::string_view kNames[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5",
-                                           "flax_model.msgpack", "model.onnx"};
-    return std::ranges::find(kNames, name) != std::end(kNames) || name.ends_with(".gguf");
-  };
-  for (const std::string& name : files.list()) {
-    if (!is_other(name)) continue;
+  constexpr std::string_view kOthers[] = {"tf_model.h5", "flax_model.msgpack", "model.onnx"};
+  for (const std::string_view name : kOthers) {
+    if (!files.has(name)) continue;
     throw Error(ErrorCode::unsupported,
                 "the weights are in " + quote(name) + ", a format that is not read: expected " +
-                    std::string(kSingleFile) + " (Hugging Face's save_pretrained writes it)",
+                    std::string(kSafetensors) + " (Hugging Face's save_pretrained writes it)",
                 where);
   }
   throw Error(ErrorCode::not_found,
-              "no weights: looked for " + std::string(kSingleFile) + " and " + std::string(kIndexFile), where);
+              "no weights: looked for " + std::string(kSafetensors) + ", " + std::string(kTorch) + " and their " +
+                  std::string(kIndexEnding),
+              where);
 }
 
 // The Levenshtein distance of two names, or `limit` when it is not below that.
@@ -54,40 +54,54 @@ std::size_t edit_distance(std::string_view a, std::string_view b, std::size_t li
 std::shared_ptr<const WeightSource> WeightSource::open(const ModelFiles& files) {
   std::shared_ptr<WeightSource> source(new WeightSource);
   source->where_ = files.directory().empty() ? "files in memory" : files.directory();
-  if (files.has(kSingleFile)) {
-    source->add_file(files, std::string(kSingleFile));
-    for (const auto& entry : source->shards_[0]->entries())
-      source->weights_.push_back({source->shards_[0].get(), &entry});
-  } else if (files.has(kIndexFile)) {
-    source->add_shards(files);
-  } else {
-    no_weights(files, source->where_);
+  bool found = false;
+  for (const std::string_view name : {kSafetensors, kTorch}) {
+    const std::string index = std::string(name) + std::string(kIndexEnding);
+    if (files.has(name)) {
+      source->add_file(files, std::string(name));
+      const WeightFile* file = source->shards_[0].get();
+      for (std::size_t i = 0; i < file->entries().size(); ++i) source->weights_.push_back({file, i});
+    } else if (files.has(index)) {
+      source->add_shards(files, index);
+    } else {
+      continue;
+    }
+    found = true;
+    break;
   }
-  std::ranges::sort(source->weights_, {}, [](const Weight& w) -> const std::string& { return w.entry->name; });
-  for (const Weight& w : source->weights_) source->total_bytes_ += static_cast<int64_t>(w.entry->end - w.entry->begin);
+  if (!found) no_weights(files, source->where_);
+  std::ranges::sort(source->weights_, {}, [](const Weight& w) -> const std::string& { return w.entry().name; });
+  for (const Weight& w : source->weights_) {
+    source->total_bytes_ += static_cast<int64_t>(dtype_bytes(w.entry().dtype, element_count(w.entry().shape)));
+  }
   return source;
 }
 
 void WeightSource::add_file(const ModelFiles& files, const std::string& name) {
-  shards_.push_back(SafetensorsFile::from_file(files.open(name), files.where(name)));
+  const bool torch = name.ends_with(".bin");
+  shards_.push_back((torch ? open_torch_file : open_safetensors_file)(files.open(name), files.where(name)));
   files_.push_back(name);
 }
 
 // The index reads {"metadata": ..., "weight_map": {"tensor name": "file name", ...}}. It decides: a tensor that a shard
 // holds beyond it is passed over.
-void WeightSource::add_shards(const ModelFiles& files) {
-  const std::string where = files.where(kIndexFile);
-  const Value index = parse_json(files.read_text(kIndexFile), where);
+void WeightSource::add_shards(const ModelFiles& files, const std::string& index_name) {
+  const std::string where = files.where(index_name);
+  const Value index = parse_json(files.read_text(index_name), where);
   const Value* map = index.find("weight_map");
   if (!map || !map->is_object() || map->as_object().empty()) {
     throw Error(ErrorCode::corrupt_file, "expected an object \"weight_map\" with the shard of each tensor", where);
   }
-  std::map<std::string, const SafetensorsFile*, std::less<>> shards;
+  struct Shard {
+    const WeightFile* file = nullptr;
+    std::unordered_map<std::string_view, std::size_t> index_of;  // by the names of its tensors
+  };
+  std::map<std::string, Shard, std::less<>> shards;
   for (const auto& [tensor, shard] : map->as_object()) {
     if (!shard.is_string()) {
       throw Error(ErrorCode::corrupt_file, "weight_map: the shard of " + quote(tensor) + " must be a string", where);
     }
-    shards.emplace(shard.as_string(), nullptr);
+    shards.try_emplace(shard.as_string());
   }
   std::string absent;
   for (const auto& [name, unused] : shards) {
@@ -107,41 +121,49 @@ void WeightSource::add_shards(const ModelFiles& files) {
   }
   for (auto& [name, shard] : shards) {
     add_file(files, name);
-    shard = shards_.back().get();
+    shard.file = shards_.back().get();
+    for (std::size_t i = 0; i < shard.file->entries().size(); ++i) {
+      shard.index_of.emplace(shard.file->entries()[i].name, i);
+    }
   }
   for (const auto& [tensor, shard_name] : map->as_object()) {
-    const SafetensorsFile* shard = shards.find(shard_name.as_string())->second;
-    const auto* entry = shard->find(tensor);
-    if (!entry) {
+    const Shard& shard = shards.find(shard_name.as_string())->second;
+    const auto found = shard.index_of.find(tensor);
+    if (found == shard.index_of.end()) {
       throw Error(ErrorCode::corrupt_file,
                   "tensor " + quote(tensor) + " is not in " + shard_name.as_string() + " as the index says", where);
     }
-    weights_.push_back({shard, entry});
+    weights_.push_back({shard.file, found->second});
   }
 }
 
 const WeightSource::Weight* WeightSource::locate(std::string_view name) const noexcept {
   const auto found = std::lower_bound(weights_.begin(), weights_.end(), name,
-                                      [](const Weight& w, std::string_view n) { return w.entry->name < n; });
-  return found != weights_.end() && found->entry->name == name ? &*found : nullptr;
+                                      [](const Weight& w, std::string_view n) { return w.entry().name < n; });
+  return found != weights_.end() && found->entry().name == name ? &*found : nullptr;
 }
 
 std::optional<Tensor> WeightSource::find(std::string_view name) const {
   const Weight* weight = locate(name);
   if (!weight) return std::nullopt;
-  return weight->shard->tensor(*weight->entry);
+  return weight->file->tensor(weight->index);
+}
+
+const WeightFile::Entry* WeightSource::entry(std::string_view name) const noexcept {
+  const Weight* weight = locate(name);
+  return weight ? &weight->entry() : nullptr;
 }
 
 std::vector<std::string> WeightSource::names() const {
   std::vector<std::string> names;
   names.reserve(weights_.size());
-  for (const Weight& weight : weights_) names.push_back(weight.entry->name);
+  for (const Weight& weight : weights_) names.push_back(weight.entry().name);
   return names;
 }
 
 std::string WeightSource::where(std::string_view name) const {
   const Weight* weight = locate(name);
-  return weight ? weight->shard->name() + ": " + std::string(name) : where_;
+  return weight ? weight->file->name() + ": " + std::string(name) : where_;
 }
 
 std::string WeightSource::nearest(std::string_view name) const {
@@ -151,7 +173,7 @@ std::string WeightSource::nearest(std::string_view name) const {
   std::size_t best = name.size() / 2 + 1;
   std::string_view found;
   for (std::size_t i = 0; i < std::min(weights_.size(), kMaxNames); ++i) {
-    const std::string& candidate = weights_[i].entry->name;
+    const std::string& candidate = weights_[i].entry().name;
     const std::size_t distance = edit_distance(name, candidate, best);
     if (distance < best) {
       best = distance;

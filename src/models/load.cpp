@@ -107,21 +107,22 @@ class Loader final : public WeightVisitor {
         if (!found.empty()) break;
       }
       if (found.empty()) missing(full_name(part.names.front()), expected);
-      Tensor tensor = *source_.find(found);
-      if (tensor.shape() != expected) {
-        throw Error(ErrorCode::invalid_argument,
-                    "shape mismatch: config.json asks for " + to_string(expected) + ", the file has " +
-                        to_string(tensor.shape()),
-                    source_.where(found));
+      // Checked before the values are asked for, which may have to be put in order first.
+      const WeightFile::Entry& entry = *source_.entry(found);
+      if (entry.shape != expected) {
+        throw Error(
+            ErrorCode::invalid_argument,
+            "shape mismatch: config.json asks for " + to_string(expected) + ", the file has " + to_string(entry.shape),
+            source_.where(found));
       }
-      if (!is_floating(tensor.dtype())) {
+      if (!is_floating(entry.dtype)) {
         throw Error(
             ErrorCode::unsupported,
-            "weights of type " + std::string(safetensors_name(tensor.dtype())) + " (supported: F64, F32, F16, BF16)",
+            "weights of type " + std::string(safetensors_name(entry.dtype)) + " (supported: F64, F32, F16, BF16)",
             source_.where(found));
       }
       used_.insert(found);
-      tensors.push_back(std::move(tensor));
+      tensors.push_back(*source_.find(found));
     }
     return tensors;
   }

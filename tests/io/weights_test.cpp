@@ -5,6 +5,7 @@
 
 #include "support.hpp"
 #include "transformers/base/value.hpp"
+#include "transformers/io/safetensors.hpp"
 
 namespace transformers {
 namespace {
@@ -102,19 +103,28 @@ TEST(WeightSource, SaysWhatItLookedFor) {
   const TemporaryDirectory directory;
   const std::string where = " (" + directory.string() + ")";
   EXPECT_ERROR(ErrorCode::not_found,
-               "no weights: looked for model.safetensors and model.safetensors.index.json" + where, open(directory));
-  directory.write("pytorch_model.bin", "PK");
+               "no weights: looked for model.safetensors, pytorch_model.bin and their .index.json" + where,
+               open(directory));
+  directory.write("tf_model.h5", "x");
   EXPECT_ERROR(ErrorCode::unsupported,
-               "the weights are in \"pytorch_model.bin\", a format that is not read: expected model.safetensors "
-               "(Hugging Face's save_pretrained writes it)" +
+               "the weights are in \"tf_model.h5\", a format that is not read: expected model.safetensors (Hugging "
+               "Face's save_pretrained writes it)" +
                    where,
                open(directory));
-  fs::remove(directory / "pytorch_model.bin");
-  directory.write("llama-q8_0.gguf", "GGUF");
-  EXPECT_ERROR(ErrorCode::unsupported,
-               "the weights are in \"llama-q8_0.gguf\", a format that is not read: expected model.safetensors "
-               "(Hugging Face's save_pretrained writes it)" +
-                   where,
+  directory.write("pytorch_model.bin.index.json", "{}");
+  EXPECT_ERROR(ErrorCode::corrupt_file,
+               "expected an object \"weight_map\" with the shard of each tensor (" + directory.string() +
+                   "/pytorch_model.bin.index.json)",
+               open(directory));
+  directory.write("pytorch_model.bin", "x");
+  EXPECT_ERROR(
+      ErrorCode::corrupt_file,
+      "neither a zip archive nor a stream of pickles, as PyTorch writes (" + directory.string() + "/pytorch_model.bin)",
+      open(directory));
+  directory.write("model.safetensors.index.json", "{}");
+  EXPECT_ERROR(ErrorCode::corrupt_file,
+               "expected an object \"weight_map\" with the shard of each tensor (" + directory.string() +
+                   "/model.safetensors.index.json)",
                open(directory));
   directory.write("model.safetensors", "x");
   EXPECT_ERROR(ErrorCode::corrupt_file,

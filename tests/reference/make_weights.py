@@ -5,13 +5,18 @@ Usage: python tests/reference/make_weights.py [--only GLOB]      (environment: t
 
 blocks.safetensors   for every block format of GGUF: "Q4_K" [blocks, bytes], random bits with finite scales, and
                      "Q4_K.values" [blocks, numbers], what the gguf package makes of them
+torch-*.bin          one state_dict as torch.save writes it: zip (the default), stream (before 1.6), without checksums, in
+                     protocol 4; views of shared storages among its tensors, transposed, cut, repeated
+torch.safetensors    its tensors, each row-major
 """
-import argparse, fnmatch, os, zlib
+import argparse, collections, fnmatch, os, zlib
 
 import numpy as np
+import torch
 from gguf import GGMLQuantizationType, GGML_QUANT_SIZES
 from gguf.quants import dequantize
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
 
 SEED = 20261124
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "io")
@@ -46,7 +51,62 @@ def blocks(path):
     save_file(tensors, path)
 
 
-CASES = {"blocks.safetensors": blocks}
+def state_dict():
+    random = random_of("torch")
+    floats = lambda *shape: torch.from_numpy(random.standard_normal(shape).astype(np.float32))
+    module = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.LayerNorm(3))
+    for parameter in module.parameters():
+        parameter.data = floats(*parameter.shape)
+    state = module.state_dict()  # an OrderedDict with the attribute _metadata
+    base = floats(7, 6)
+    state["parameter"] = torch.nn.Parameter(floats(2, 4))
+    state["transposed"] = floats(4, 6).t()
+    state["permuted"] = floats(2, 3, 4).permute(2, 0, 1)
+    state["rows"] = base[2:5]
+    state["columns"] = base[:, 1:6:2]
+    state["tied"] = base
+    state["tied.again"] = base
+    state["repeated"] = floats(3, 1).expand(3, 5)
+    state["position_ids"] = torch.arange(9).expand(1, -1)
+    state["empty"] = floats(0, 3)
+    state["scalar"] = floats()
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        state[str(dtype)[6:]] = floats(3, 3).to(dtype)
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool):
+        state[str(dtype)[6:]] = torch.from_numpy(random.randint(0, 100, (5,))).to(dtype)
+    return state
+
+
+def torch_zip(path):
+    torch.save(state_dict(), path)
+
+
+def torch_stream(path):
+    torch.save(state_dict(), path, _use_new_zipfile_serialization=False)
+
+
+def torch_unchecked(path):
+    torch.serialization.set_crc32_options(False)
+    torch.save(state_dict(), path)
+    torch.serialization.set_crc32_options(True)
+
+
+def torch_protocol_4(path):
+    torch.save(collections.OrderedDict(state_dict()), path, pickle_protocol=4)
+
+
+def torch_values(path):
+    save_torch({name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in state_dict().items()}, path)
+
+
+CASES = {
+    "blocks.safetensors": blocks,
+    "torch-zip.bin": torch_zip,
+    "torch-stream.bin": torch_stream,
+    "torch-unchecked.bin": torch_unchecked,
+    "torch-protocol-4.bin": torch_protocol_4,
+    "torch.safetensors": torch_values,
+}
 
 
 def main():

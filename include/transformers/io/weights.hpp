@@ -1,8 +1,8 @@
 // What it is: WeightSource, the tensors of a model by Hugging Face's names, wherever its files keep them.
-// Where it stands: io; models load from it (src/models/load.cpp), it reads ModelFiles through safetensors.hpp.
-// Usage: `auto source = WeightSource::open(*ModelFiles::from_directory(dir)); Tensor t =
-// *source->find("pooler.weight");` Source: transformers 5.23 modeling_utils.py (_get_resolved_checkpoint_files): the
-// single file first, then the shards.
+// Where it stands: io; models load from it (src/models/load.cpp), it reads ModelFiles through weight_file.hpp.
+// Usage: `auto source = WeightSource::open(*ModelFiles::from_directory(dir));
+//         Tensor t = *source->find("pooler.weight");`
+// Source: transformers 5.23 modeling_utils.py (_get_resolved_checkpoint_files): which file is taken.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 #include "transformers/base/export.hpp"
 #include "transformers/base/model_files.hpp"
-#include "transformers/io/safetensors.hpp"
+#include "transformers/io/weight_file.hpp"
 #include "transformers/tensor/tensor.hpp"
 
 namespace transformers {
@@ -22,14 +22,18 @@ namespace transformers {
 // Immutable; all functions may be called concurrently. Tensors share the bytes of their file and keep them alive.
 class TCPP_API WeightSource {
  public:
-  // model.safetensors, or the shards that model.safetensors.index.json names. All headers are read and checked.
+  // The first that is there of model.safetensors, the shards that model.safetensors.index.json names,
+  // pytorch_model.bin, and the shards that pytorch_model.bin.index.json names. All headers are read and checked.
   // Error(not_found) when there are no weights or shards are missing, Error(unsupported) when they are only there in
   // another format, Error(security) for a shard name that leaves the directory, Error(corrupt_file) when the index
-  // contradicts the shards, else as SafetensorsFile::open.
+  // contradicts the shards, else as the functions of weight_file.hpp.
   static std::shared_ptr<const WeightSource> open(const ModelFiles& files);
 
   bool contains(std::string_view name) const noexcept { return locate(name) != nullptr; }
+  // The tensor as WeightFile::tensor gives it: mapped, or a copy where the file keeps it in another order.
   std::optional<Tensor> find(std::string_view name) const;
+  // Type and shape without the values; nullptr when absent.
+  const WeightFile::Entry* entry(std::string_view name) const noexcept;
   std::vector<std::string> names() const;                                    // sorted
   std::size_t size() const noexcept { return weights_.size(); }              // tensors
   int64_t total_bytes() const noexcept { return total_bytes_; }              // of the tensors
@@ -44,18 +48,19 @@ class TCPP_API WeightSource {
 
  private:
   struct Weight {
-    const SafetensorsFile* shard;
-    const SafetensorsFile::Entry* entry;
+    const WeightFile* file;
+    std::size_t index;  // into its entries
+    const WeightFile::Entry& entry() const noexcept { return file->entries()[index]; }
   };
   WeightSource() = default;
   void add_file(const ModelFiles& files, const std::string& name);
-  void add_shards(const ModelFiles& files);
+  void add_shards(const ModelFiles& files, const std::string& index_name);
   const Weight* locate(std::string_view name) const noexcept;
 
   std::string where_;
   std::vector<std::string> files_;
-  std::vector<std::shared_ptr<const SafetensorsFile>> shards_;  // one for each of files_
-  std::vector<Weight> weights_;                                 // sorted by name
+  std::vector<std::shared_ptr<const WeightFile>> shards_;  // one for each of files_
+  std::vector<Weight> weights_;                            // sorted by name
   int64_t total_bytes_ = 0;
 };
 
