@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "transformers/base/export.hpp"
 #include "transformers/base/value.hpp"
 #include "transformers/models/config.hpp"
 #include "transformers/models/pretrained_model.hpp"
@@ -38,7 +39,7 @@ constexpr Architecture architecture(std::string_view name, Head head) {
 }
 
 // All families of families.def.
-std::span<const Family* const> families() noexcept;
+TCPP_API std::span<const Family* const> families() noexcept;
 
 }  // namespace transformers
 
