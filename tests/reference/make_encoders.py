@@ -21,6 +21,7 @@ xlm_roberta = family("xlm-roberta", {**SMALL, "pad_token_id": 1, "type_vocab_siz
 camembert = family("camembert", {**SMALL, "pad_token_id": 1, "type_vocab_size": 1}, "Camembert")
 albert = family("albert", {**SMALL, "embedding_size": 13}, "Albert")
 electra = family("electra", {**SMALL, "embedding_size": 13}, "Electra")
+mpnet = family("mpnet", SMALL, "MPNet")
 
 CASES = [
     roberta("model-mixed", "Model", spelling=4, note="positions count the ids that are not pad, from the ids and not from the mask"),
@@ -91,6 +92,18 @@ CASES = [
     electra("mlm-untied", "ForMaskedLM", HOLES, dict(num_hidden_layers=1, embedding_size=24, tie_word_embeddings=False)),
     electra("discriminator", "ForPreTraining", MIXED, dict(hidden_act="gelu_new"), segments=True),
     electra("discriminator-left", "ForPreTraining", LEFT, dict(num_hidden_layers=1), store="float16"),
+    mpnet("model-mixed", "Model", spelling=4),
+    mpnet("model-holes", "Model", HOLES, dict(num_attention_heads=4, hidden_act="relu"), note="distances count the hole"),
+    mpnet("model-far", "Model", ["1" * 150, "." * 60 + "1" * 90], dict(hidden_size=12, num_attention_heads=2, num_hidden_layers=1, intermediate_size=20, max_position_embeddings=160),
+          note="distances past the last bucket"),
+    mpnet("model-more-buckets", "Model", LEFT, dict(relative_attention_num_buckets=40, num_hidden_layers=1, pad_token_id=0), note="32 buckets and pad id 1, whatever the config says"),
+    mpnet("model-embeds", "Model", MIXED, dict(num_hidden_layers=1), embeds=True),
+    mpnet("seqcls-3", "ForSequenceClassification", MIXED, dict(num_hidden_layers=1, **labels(3)), store="bfloat16"),
+    mpnet("tokencls-5", "ForTokenClassification", SOME, NAMED),
+    mpnet("qa", "ForQuestionAnswering", RIGHT, dict(num_hidden_layers=1)),
+    mpnet("choice", "ForMultipleChoice", CHOICES, dict(num_hidden_layers=1), choices=2),
+    mpnet("mlm-tied", "ForMaskedLM", SOME, dict(hidden_act="silu"), without=["lm_head.decoder."], spelling=4),
+    mpnet("mlm-untied", "ForMaskedLM", LEFT, dict(num_hidden_layers=1, tie_word_embeddings=False)),
 ]
 
 if __name__ == "__main__":
