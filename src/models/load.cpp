@@ -20,6 +20,28 @@ namespace {
 
 constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
+// [n, k] -> [k, n]
+Tensor transposed(const Tensor& tensor) {
+  const int64_t n = tensor.dim(0), k = tensor.dim(1);
+  const std::size_t element = dtype_size(tensor.dtype());
+  Tensor out = Tensor::zeros(tensor.dtype(), {k, n});
+  const auto* from = static_cast<const std::byte*>(tensor.raw());
+  auto* to = static_cast<std::byte*>(const_cast<void*>(out.raw()));
+  // Squares that fit the cache, whichever way the rows run.
+  constexpr int64_t kSquare = 32;
+  parallel_for((k + kSquare - 1) / kSquare, [&](int64_t square) {
+    for (int64_t i0 = 0; i0 < n; i0 += kSquare) {
+      for (int64_t j = square * kSquare; j < std::min(k, (square + 1) * kSquare); ++j) {
+        for (int64_t i = i0; i < std::min(n, i0 + kSquare); ++i) {
+          std::memcpy(to + static_cast<std::size_t>(j * n + i) * element,
+                      from + static_cast<std::size_t>(i * k + j) * element, element);
+        }
+      }
+    }
+  });
+  return out;
+}
+
 bool ends_with_replace(std::string& name, std::string_view from, std::string_view to) {
   if (!name.ends_with(from)) return false;
   name.replace(name.size() - from.size(), from.size(), to);
@@ -100,7 +122,8 @@ class Loader final : public WeightVisitor {
     cancel_.throw_if_cancelled();
     std::vector<Tensor> tensors;
     for (const WeightPart& part : parts) {
-      const Shape expected = shape_of(part.rows);
+      Shape expected = shape_of(part.of > 0 ? part.of : part.rows);
+      if (part.transposed) std::swap(expected.front(), expected.back());
       std::string found;
       for (const std::string& name : part.names) {
         found = resolve(full_name(name));
@@ -122,7 +145,10 @@ class Loader final : public WeightVisitor {
             source_.where(found));
       }
       used_.insert(found);
-      tensors.push_back(*source_.find(found));
+      Tensor tensor = *source_.find(found);
+      if (part.transposed) tensor = transposed(tensor);
+      if (part.of > 0) tensor = tensor.slice(part.first, part.first + part.rows);
+      tensors.push_back(std::move(tensor));
     }
     return tensors;
   }

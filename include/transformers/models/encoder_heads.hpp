@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -25,6 +26,14 @@
 
 namespace transformers {
 
+// The name of a head's layer as a template argument.
+template <std::size_t N>
+struct LayerName {
+  char text[N];
+  constexpr LayerName(const char (&name)[N]) { std::copy_n(name, N, text); }
+  constexpr operator std::string_view() const { return {text, N - 1}; }
+};
+
 // What all heads share: the config, the backbone, and the weights' prefix.
 template <class Backbone>
 class EncoderModel : public PretrainedModel {
@@ -37,13 +46,28 @@ class EncoderModel : public PretrainedModel {
   int64_t max_position_embeddings() const noexcept override { return config_.longest_sequence(); }
   int64_t vocab_size() const noexcept override { return config_.vocab_size; }
   BatchRules batch_rules() const noexcept override { return backbone_.batch_rules(); }
+  // A decoder's forward takes the ForwardOptions too.
+  static constexpr bool kDecoder =
+      requires(const Backbone& backbone, const Batch& batch, Workspace& ws, const ForwardOptions& options) {
+    backbone.forward(batch, ws, options, nullptr);
+  };
+  bool uses_cache() const noexcept override { return kDecoder; }
   std::string_view base_model_prefix() const noexcept override { return Backbone::base_model_prefix; }
 
  protected:
   const float* encode(const Batch& batch, Workspace& ws, const ForwardOptions& options, ModelOutput& out) const {
-    return backbone_.forward(batch, ws, options.output_hidden_states ? &out.hidden_states : nullptr);
+    std::vector<OutputTensor>* const hidden_states = options.output_hidden_states ? &out.hidden_states : nullptr;
+    if constexpr (kDecoder) {
+      return backbone_.forward(batch, ws, options, hidden_states);
+    } else {
+      return backbone_.forward(batch, ws, hidden_states);
+    }
   }
-  int64_t hidden_size() const noexcept { return config_.hidden_size; }
+  // Width of what the backbone gives.
+  int64_t hidden_size() const noexcept {
+    if constexpr (requires { config_.output_size(); }) return config_.output_size();
+    return config_.hidden_size;
+  }
 
   BatchRules rules_with(BatchRules::Pooled pooled) const noexcept {
     BatchRules rules = backbone_.batch_rules();
@@ -264,7 +288,7 @@ class MultipleChoiceModel : public PooledClassifier<Backbone, Pooler> {
 // -------------------------------------------------------------------------------------
 
 // classifier(hidden) for every token.
-template <class Backbone>
+template <class Backbone, LayerName kName = "classifier">
 class TokenClassifier : public EncoderModel<Backbone> {
  public:
   explicit TokenClassifier(typename Backbone::Config config)
@@ -272,7 +296,7 @@ class TokenClassifier : public EncoderModel<Backbone> {
 
   void weights(WeightVisitor& w) override {
     w(Backbone::base_model_prefix, this->backbone_);
-    w("classifier", classifier_);
+    w(kName, classifier_);
   }
 
  protected:
@@ -294,12 +318,12 @@ template <class Backbone>
 class QuestionAnsweringModel : public EncoderModel<Backbone> {
  public:
   explicit QuestionAnsweringModel(typename Backbone::Config config)
-      : EncoderModel<Backbone>(std::move(config)), qa_outputs_(this->hidden_size(), *this->config_.num_labels) {
-    this->check_span_labels();
+      : EncoderModel<Backbone>(std::move(config)), qa_outputs_(this->hidden_size(), 2) {
+    if (!this->kDecoder) this->check_span_labels();  // decoders have two columns whatever the number of labels
   }
 
   void weights(WeightVisitor& w) override {
-    w(Backbone::base_model_prefix, this->backbone_);
+    w(this->base_model_prefix(), this->backbone_);
     w("qa_outputs", qa_outputs_);
   }
 

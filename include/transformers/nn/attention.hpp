@@ -1,4 +1,5 @@
-// What it is: self-attention of encoders over a packed batch: fused query/key/value projection, attention, no padding.
+// What it is: self-attention over a packed batch: that of encoders with its fused projection, and the causal one of
+// decoders over what their projections gave.
 // Where it stands: nn; what follows it (output projection, residual, norm) is written out in each family.
 // Usage: `EncoderSelfAttention self(768, 12);  self.forward(hidden, batch, qkv);`
 // Source: arXiv 1706.03762; transformers eager_attention_forward (5.23).
@@ -9,6 +10,7 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "transformers/nn/cache.hpp"
 #include "transformers/nn/linear.hpp"
 #include "transformers/tensor/batch.hpp"
 
@@ -58,6 +60,54 @@ class EncoderSelfAttention {
   Linear qkv_;
   int64_t num_attention_heads_ = 0;
   float scale_ = 1.0f;
+};
+
+// What differs between the attentions of decoders, and the step they share: keys and values go through the cache if
+// there is one, and every query sees what stands before it.
+struct CausalAttention {
+  int64_t num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;
+  float scale = 1.0f;
+  int64_t sliding_window = 0;  // 0: none
+  float softcap = 0.0f;        // 0: none
+
+  // Floats in a row of query | key | value.
+  int64_t row() const noexcept { return (num_attention_heads + 2 * num_key_value_heads) * head_dim; }
+
+  // qkv [tokens, row()], rotated already where positions are rotary -> context [tokens, num_attention_heads * head_dim]
+  // in the first columns of each row: it takes the place of the queries, which nothing reads any more.
+  void forward(float* qkv, const Batch& batch, Cache* past_key_values, int64_t layer) const {
+    const float* key = qkv + num_attention_heads * head_dim;
+    const float* value = key + num_key_value_heads * head_dim;
+    AttentionArgs args{.query = qkv,
+                       .key = key,
+                       .value = value,
+                       .query_stride = row(),
+                       .key_stride = row(),
+                       .value_stride = row(),
+                       .num_attention_heads = num_attention_heads,
+                       .num_key_value_heads = num_key_value_heads,
+                       .head_dim = head_dim,
+                       .scale = scale,
+                       .cu_seqlens = batch.cu_seqlens,
+                       .key_lens = batch.key_lens,
+                       .causal = true,
+                       .sliding_window = sliding_window,
+                       .query_positions = batch.columns,
+                       .key_positions = batch.columns,
+                       .softcap = softcap,
+                       .out = qkv,
+                       .out_stride = row()};
+    KVView view;
+    if (past_key_values != nullptr) {
+      view = past_key_values->update(layer, batch, key, row(), value, row(), num_key_value_heads, head_dim,
+                                     sliding_window);
+      args.cache = &view;
+      args.key_lens = past_key_values->key_lens();
+      args.key_cu_seqlens = past_key_values->key_cu_seqlens();
+      args.key_positions = past_key_values->key_positions();
+    }
+    attention(args);
+  }
 };
 
 }  // namespace transformers

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -45,8 +46,20 @@ class Embedding {
   Tensor table_;
 };
 
+// Gemma's and CTRL's: rows times sqrt(embedding_dim).
+class ScaledEmbedding : public Embedding {
+ public:
+  using Embedding::Embedding;
+  void forward(std::span<const int32_t> ids, float* out, std::string_view ids_name) const {
+    Embedding::forward(ids, out, ids_name);
+    const float scale = static_cast<float>(std::sqrt(static_cast<double>(embedding_dim())));
+    for (int64_t i = 0; i < static_cast<int64_t>(ids.size()) * embedding_dim(); ++i) out[i] *= scale;
+  }
+};
+
 // The first step of a model: the words' rows, or inputs_embeds in their place, into hidden [tokens, hidden_size].
-inline void embed_tokens(const Batch& batch, const Embedding& words, float* hidden) {
+template <class Words>
+void embed_tokens(const Batch& batch, const Words& words, float* hidden) {
   if (!batch.inputs_embeds.defined()) return words.forward(batch.input_ids, hidden, "input_ids");
   if (batch.inputs_embeds.dim(1) != words.embedding_dim()) {
     throw Error(ErrorCode::invalid_argument,

@@ -1,7 +1,7 @@
-// What it is: Linear, y = x W^T + b, with the activation and the residual sum that follow it fused in.
+// What it is: Linear, y = x W^T + b, with the activation and the residual sum that follow it fused in; Conv1D.
 // Where it stands: nn; the one block that multiplies matrices.
 // Usage: `Linear dense(768, 3072);  dense.forward(x, rows, y, {.activation = Activation::gelu});`
-// Source: torch.nn.Linear.
+// Source: torch.nn.Linear; transformers/pytorch_utils.py, Conv1D (5.23).
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,19 @@ class Linear {
     if (!bias_.empty()) w.vector(biases, bias_);
   }
 
+  // The same for projections of several sizes, or for pieces of one tensor: the rows that `parts` lists, whose names
+  // stand for modules with a "weight" and a "bias".
+  void stacked(WeightVisitor& w, std::vector<WeightPart> parts) {
+    std::vector<WeightPart> biases = parts;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      parts[i].names.front() += ".weight";
+      biases[i].names.front() += ".bias";
+      biases[i].transposed = false;
+    }
+    w.matrix(parts, weight_);
+    if (!bias_.empty()) w.vector(biases, bias_);
+  }
+
   // Names of its own for a weight that may be tied to another: the first that the checkpoint has.
   void weights(WeightVisitor& w, std::vector<std::string> weight_names, std::vector<std::string> bias_names) {
     const WeightPart weight{std::move(weight_names), weight_.out_features};
@@ -73,9 +86,21 @@ class Linear {
   int64_t in_features() const noexcept { return weight_.in_features; }
   int64_t out_features() const noexcept { return weight_.out_features; }
 
- private:
+ protected:
   PackedWeight weight_;
   std::vector<float> bias_;
+};
+
+// The same layer stored the other way round, [in_features, out_features], as the first GPTs have it.
+class Conv1D : public Linear {
+ public:
+  using Linear::Linear;
+  void weights(WeightVisitor& w) {
+    const WeightPart weight{.names = {"weight"}, .rows = weight_.out_features, .transposed = true};
+    const WeightPart bias{{"bias"}, weight_.out_features};
+    w.matrix({&weight, 1}, weight_);
+    w.vector({&bias, 1}, bias_);
+  }
 };
 
 }  // namespace transformers

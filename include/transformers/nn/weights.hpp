@@ -33,6 +33,9 @@ struct PackedWeight {
 struct WeightPart {
   std::vector<std::string> names;
   int64_t rows = 0;
+  // Of a tensor with `of` rows, those from `first` on (projections that the file keeps in one tensor). 0: all of it.
+  int64_t first = 0, of = 0;
+  bool transposed = false;  // the file has [in_features, rows] (GPT-2's Conv1D)
 };
 
 class TCPP_API WeightVisitor {

@@ -1,0 +1,110 @@
+// What it is: the heads of decoders as templates over a backbone: causal language modelling, classification of a
+// sequence by its last token and of tokens, question answering.
+// Where it stands: models; a family instantiates them in its list of architectures (llama.hpp).
+// Usage: `using LlamaForCausalLM = CausalLM<Llama>;`
+// Source: transformers/modeling_layers.py (Generic...) and models/gpt2/modeling_gpt2.py (5.23).
+//
+// A backbone is that of encoder_heads.hpp, but for its forward: `const float* forward(const Batch&, Workspace&,
+// const ForwardOptions&, std::vector<OutputTensor>* hidden_states) const`. Its Config may have `output_size()`, the
+// width of what comes out, when that is not hidden_size.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "transformers/models/encoder_heads.hpp"
+
+namespace transformers {
+
+// lm_head(hidden) for every token that is asked for. The head is the word embedding where the config ties them and the
+// checkpoint has no matrix of its own for it.
+template <class Backbone, Linear::Bias kBias = Linear::Bias::no>
+class CausalLM : public EncoderModel<Backbone> {
+ public:
+  explicit CausalLM(typename Backbone::Config config)
+      : EncoderModel<Backbone>(std::move(config)), lm_head_(this->hidden_size(), this->config_.vocab_size, kBias) {}
+
+  void weights(WeightVisitor& w) override {
+    w(Backbone::base_model_prefix, this->backbone_);
+    std::vector<std::string> names{"lm_head.weight"};
+    if (this->config_.tie_word_embeddings) {
+      names.push_back(std::string(Backbone::base_model_prefix) + "." + std::string(Backbone::embedding_name));
+    }
+    lm_head_.weights(w, std::move(names), {"lm_head.bias"});
+  }
+
+ protected:
+  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
+    ModelOutput out;
+    const float* hidden = this->encode(batch, ws, options, out);
+    const std::span<const int32_t> kept = options.logits_to_keep;
+    const int64_t width = this->hidden_size();
+    const int64_t rows = kept.empty() ? batch.tokens() : static_cast<int64_t>(kept.size());
+    if (!kept.empty()) {
+      float* chosen = ws.floats(rows * width);
+      for (int64_t i = 0; i < rows; ++i) {
+        std::copy_n(hidden + kept[static_cast<std::size_t>(i)] * width, width, chosen + i * width);
+      }
+      hidden = chosen;
+    }
+    float* logits = ws.floats(rows * lm_head_.out_features());
+    lm_head_.forward(hidden, rows, logits);
+    if constexpr (requires { this->config_.final_logit_softcapping; }) {
+      if (const auto cap = this->config_.final_logit_softcapping) softcap(*cap, logits, rows * lm_head_.out_features());
+    }
+    out.logits = OutputTensor{logits, rows, lm_head_.out_features(),
+                              kept.empty() ? OutputTensor::Rows::tokens : OutputTensor::Rows::kept, false};
+    return out;
+  }
+
+ private:
+  Linear lm_head_;
+};
+
+// score(hidden) of the last token whose id is not the pad token's; the last of all without a pad token.
+template <class Backbone, LayerName kName = "score">
+class LastTokenClassifier : public EncoderModel<Backbone> {
+ public:
+  explicit LastTokenClassifier(typename Backbone::Config config)
+      : EncoderModel<Backbone>(std::move(config)),
+        score_(this->hidden_size(), *this->config_.num_labels, Linear::Bias::no) {}
+
+  void weights(WeightVisitor& w) override {
+    w(Backbone::base_model_prefix, this->backbone_);
+    w(kName, score_);
+  }
+  BatchRules batch_rules() const noexcept override {
+    BatchRules rules = this->rules_with(BatchRules::Pooled::last_not_pad);
+    rules.token_id = this->config_.pad_token_id;
+    return rules;
+  }
+
+ protected:
+  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
+    ModelOutput out;
+    const float* hidden = this->encode(batch, ws, options, out);
+    const float* last = this->pooled_tokens(hidden, batch, ws);
+    float* logits = ws.floats(batch.batch_size() * score_.out_features());
+    score_.forward(last, batch.batch_size(), logits);
+    out.logits = this->sequence_output(logits, score_.out_features(), batch);
+    return out;
+  }
+
+ private:
+  Linear score_;
+};
+
+// Question answering of Llama and those built on it, whose backbone goes by an older name there.
+template <class Backbone>
+class TransformerQuestionAnswering : public QuestionAnsweringModel<Backbone> {
+ public:
+  using QuestionAnsweringModel<Backbone>::QuestionAnsweringModel;
+  std::string_view base_model_prefix() const noexcept override { return "transformer"; }
+};
+
+}  // namespace transformers
