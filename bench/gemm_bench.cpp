@@ -86,7 +86,7 @@ void bench_gemm(double seconds, int64_t m, int64_t n, int64_t k, Activation acti
     gemm({.a = reinterpret_cast<const float*>(a.get()),
           .lda = k,
           .m = m,
-          .b = {.data = next_weight(), .dtype = dtype, .n = n, .k = k},
+          .b = {.data = next_weight(), .format = dtype, .n = n, .k = k},
           .bias = bias.data(),
           .activation = activation,
           .c = reinterpret_cast<float*>(c.get()),

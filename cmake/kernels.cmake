@@ -10,10 +10,15 @@ else()
   set(_kernels_architecture other)
 endif()
 
-file(STRINGS ${_kernels_dir}/isa.def _rows REGEX "^TCPP_ISA\\(")
+file(STRINGS ${_kernels_dir}/isa.def _rows REGEX "^TCPP_ISA(_OVER)?\\(")
 set(_isa_units "")           # generated files of rows with flags of their own
 set(_isa_portable_units "")  # those of the baseline
 foreach(_row IN LISTS _rows)
+  set(_groups gemm gemm_int attention rowwise)
+  if(_row MATCHES "^TCPP_ISA_OVER\\(([a-z0-9_]+), [a-z0-9_]+, ([a-z0-9_]+), (.*)$")
+    set(_groups ${CMAKE_MATCH_2})
+    set(_row "TCPP_ISA(${CMAKE_MATCH_1}, ${CMAKE_MATCH_3}")
+  endif()
   if(NOT _row MATCHES "^TCPP_ISA\\(([a-z0-9_]+), ([a-z0-9_]+), \"([^\"]*)\", \"([^\"]*)\"")
     message(FATAL_ERROR "isa.def: cannot read ${_row}")
   endif()
@@ -28,7 +33,7 @@ foreach(_row IN LISTS _rows)
   if(NOT _architecture STREQUAL "any" AND NOT _architecture STREQUAL _kernels_architecture)
     continue()
   endif()
-  foreach(_group gemm attention rowwise)
+  foreach(_group IN LISTS _groups)
     set(_unit ${PROJECT_BINARY_DIR}/kernels/${_isa}_${_group}.cpp)
     file(CONFIGURE OUTPUT ${_unit} @ONLY CONTENT "// Written by cmake/kernels.cmake from src/kernels/isa.def.
 #define TCPP_KERNELS kernels_@_isa@

@@ -17,17 +17,17 @@ struct Leaf {
   uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
 };
 
-Leaf cpuid(uint32_t leaf) noexcept {
+Leaf cpuid(uint32_t leaf, uint32_t subleaf = 0) noexcept {
   Leaf r;
 #ifdef _MSC_VER
   int v[4];
   __cpuid(v, 0);
   if (static_cast<uint32_t>(v[0]) < leaf) return r;
-  __cpuidex(v, static_cast<int>(leaf), 0);
+  __cpuidex(v, static_cast<int>(leaf), static_cast<int>(subleaf));
   r = {static_cast<uint32_t>(v[0]), static_cast<uint32_t>(v[1]), static_cast<uint32_t>(v[2]),
        static_cast<uint32_t>(v[3])};
 #else
-  __get_cpuid_count(leaf, 0, &r.eax, &r.ebx, &r.ecx, &r.edx);
+  __get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx);
 #endif
   return r;
 }
@@ -59,6 +59,9 @@ CpuFeatures cpu_features() noexcept {
   features.avx2 = bit(extended.ebx, 5);
   features.avx512_f_bw_dq_vl = (states & kAvx512) == kAvx512 && bit(extended.ebx, 16) && bit(extended.ebx, 17) &&
                                bit(extended.ebx, 30) && bit(extended.ebx, 31);
+  features.avx512_vnni = features.avx512_f_bw_dq_vl && bit(extended.ecx, 11);
+  // eax: the last subleaf there is.
+  features.avx512_bf16 = features.avx512_f_bw_dq_vl && extended.eax >= 1 && bit(cpuid(7, 1).eax, 5);
   return features;
 }
 

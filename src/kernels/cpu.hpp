@@ -12,6 +12,8 @@ struct CpuFeatures {
   bool fma = false;
   bool f16c = false;
   bool avx512_f_bw_dq_vl = false;
+  bool avx512_vnni = false;
+  bool avx512_bf16 = false;
 };
 
 CpuFeatures cpu_features() noexcept;

@@ -1,5 +1,6 @@
 // Implements the choice of ISA of kernels/kernels.hpp: one KernelTable per row of isa.def, one of them active.
 // Compiled with baseline flags; the tables are filled by functions of the per-ISA translation units.
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <string>
@@ -14,17 +15,25 @@ namespace transformers {
 #define TCPP_ISA(id, architecture, flags, msvc_flags, condition) \
   namespace kernels_##id {                                       \
     void fill_gemm(KernelTable& table) noexcept;                 \
+    void fill_gemm_int(KernelTable& table) noexcept;             \
     void fill_attention(KernelTable& table) noexcept;            \
     void fill_rowwise(KernelTable& table) noexcept;              \
   }
+#define TCPP_ISA_OVER(id, base, group, architecture, flags, msvc_flags, condition) \
+  namespace kernels_##id {                                                         \
+    void fill_##group(KernelTable& table) noexcept;                                \
+  }
 #include "kernels/isa.def"
 #undef TCPP_ISA
+#undef TCPP_ISA_OVER
 
 namespace {
 
 struct Isa {
   KernelTable table;
   bool supported;
+
+  std::string_view name() const { return table.name; }
 };
 
 // All tables, in the order of isa.def: portable first, which every processor runs.
@@ -36,10 +45,16 @@ std::span<const Isa> isas() {
   made.push_back({{}, condition});                               \
   made.back().table.name = #id;                                  \
   kernels_##id::fill_gemm(made.back().table);                    \
+  kernels_##id::fill_gemm_int(made.back().table);                \
   kernels_##id::fill_attention(made.back().table);               \
   kernels_##id::fill_rowwise(made.back().table);
+#define TCPP_ISA_OVER(id, base, group, architecture, flags, msvc_flags, condition)                  \
+  made.push_back({std::ranges::find(made, std::string_view(#base), &Isa::name)->table, condition}); \
+  made.back().table.name = #id;                                                                     \
+  kernels_##id::fill_##group(made.back().table);
 #include "kernels/isa.def"
 #undef TCPP_ISA
+#undef TCPP_ISA_OVER
     return made;
   }();
   return all;

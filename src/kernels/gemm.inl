@@ -1,7 +1,9 @@
 // What it is: one block of c = activation(a b^T + bias) + residual: some rows times some panels, by one thread.
-// Where it stands: src/kernels; gemm.cpp cuts the product into such blocks.
+// Where it stands: src/kernels; gemm.cpp cuts the product into such blocks. Arithmetic in float32, over any weights but
+//   integers; also that of bf16 where an ISA has no instruction for it: A is rounded when it is copied.
 // Usage: fill_gemm(table) puts it into the table of its ISA.
 // Source: Goto & van de Geijn (2008): panels of B pass through, the rows of A stay in the second-level cache.
+#include "kernels/epilogue.inl"
 #include "kernels/kernel_table.hpp"
 #include "kernels/math.inl"
 #include "kernels/micro.inl"
@@ -25,89 +27,52 @@ int64_t piece_of(int64_t rows, int64_t k) {
   return ((k + pieces - 1) / pieces + 3) / 4 * 4;
 }
 
-int64_t gemm_scratch(int64_t rows, int64_t panels, int64_t k, int weight) noexcept {
+int64_t panel_bytes(int64_t k, const GemmWeight& weight) noexcept {
+  return k * kPanel * (weight.kind == kWeightF32 ? 4 : 2);
+}
+
+int64_t gemm_scratch(int64_t rows, int64_t panels, int64_t k, const GemmWeight& weight) noexcept {
   const int64_t piece = piece_of(rows, k);
   const int64_t tiles = piece < k ? row_blocks(rows) * panels : 1;
-  return tiles * kTileFloats + (weight != kWeightF32 && rows > kDirectRows ? piece * kPanel : 0);
+  return tiles * kTileFloats + (weight.kind != kWeightF32 && rows > kDirectRows ? piece * kPanel : 0);
 }
 
-// What a block of rows needs of a copy: its pieces of k one after the other, in each the tiles' rows as quads.
-int64_t gemm_copy_floats(int64_t rows, int64_t k) noexcept { return rows <= kDirectRows ? 0 : rows * quads_of(k) * 4; }
+// What a block of rows needs of a copy: its pieces of k one after the other, in each the tiles' rows as quads. Few rows
+// need none, unless they have to be rounded: dense rows then.
+int64_t gemm_copy_floats(int64_t rows, int64_t k, const GemmWeight& weight) noexcept {
+  if (rows > kDirectRows) return rows * quads_of(k) * 4;
+  return weight.kind == kWeightBf16Dot ? rows * k : 0;
+}
 
-void gemm_copy(const float* a, int64_t lda, int64_t rows, int64_t k, float* to) noexcept {
+void gemm_copy(const float* a, int64_t lda, int64_t rows, int64_t k, const GemmWeight& weight, float* to) noexcept {
+  float* const copy = to;
   const int64_t piece = piece_of(rows, k), blocks = row_blocks(rows);
-  for (int64_t k0 = 0; k0 < k; k0 += piece) {
-    const int64_t kn = k - k0 < piece ? k - k0 : piece;
-    for (int64_t i = 0; i < blocks; ++i) {
-      const int64_t r0 = i * rows / blocks, r1 = (i + 1) * rows / blocks;
-      copy_rows(a + r0 * lda + k0, lda, r1 - r0, kn, to);
-      to += (r1 - r0) * quads_of(kn) * 4;
+  if (rows <= kDirectRows) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t i = 0; i < k; ++i) to[r * k + i] = a[r * lda + i];
     }
-  }
-}
-
-struct Epilogue {
-  const float* tile;
-  int64_t rows;
-  int64_t columns;  // at most kPanel
-  const float* bias;
-  const float* resid;
-  int64_t ldr;
-  float* c;
-  int64_t ldc;
-};
-
-template <int kActivation>
-void finish(const Epilogue& e) {
-  using Reg = V::Reg;
-  for (int v = 0; v < kTileVectors; ++v) {
-    const int64_t column = v * V::kWidth, left = e.columns - column;
-    if (left >= V::kWidth) {
-      const Reg bias = e.bias ? V::load(e.bias + column) : V::zero();
-      for (int64_t r = 0; r < e.rows; ++r) {
-        Reg x = V::load(e.tile + r * kPanel + column);
-        if (e.bias) x = V::add(x, bias);
-        x = activation<kActivation>(x);
-        if (e.resid) x = V::add(x, V::load(e.resid + r * e.ldr + column));
-        V::store(e.c + r * e.ldc + column, x);
-      }
-    } else if (left > 0) {
-      const Reg bias = e.bias ? V::load_partial(e.bias + column, left) : V::zero();
-      for (int64_t r = 0; r < e.rows; ++r) {
-        Reg x = V::load(e.tile + r * kPanel + column);
-        if (e.bias) x = V::add(x, bias);
-        x = activation<kActivation>(x);
-        if (e.resid) x = V::add(x, V::load_partial(e.resid + r * e.ldr + column, left));
-        V::store_partial(e.c + r * e.ldc + column, left, x);
+  } else {
+    for (int64_t k0 = 0; k0 < k; k0 += piece) {
+      const int64_t kn = k - k0 < piece ? k - k0 : piece;
+      for (int64_t i = 0; i < blocks; ++i) {
+        const int64_t r0 = i * rows / blocks, r1 = (i + 1) * rows / blocks;
+        copy_rows(a + r0 * lda + k0, lda, r1 - r0, kn, to);
+        to += (r1 - r0) * quads_of(kn) * 4;
       }
     }
   }
-}
-
-void finish(int act, const Epilogue& e) {
-  switch (act) {
-    case kActRelu:
-      return finish<kActRelu>(e);
-    case kActGelu:
-      return finish<kActGelu>(e);
-    case kActGeluNew:
-      return finish<kActGeluNew>(e);
-    case kActSilu:
-      return finish<kActSilu>(e);
-    case kActTanh:
-      return finish<kActTanh>(e);
-    case kActSigmoid:
-      return finish<kActSigmoid>(e);
-    default:
-      return finish<kActNone>(e);
-  }
+  if (weight.kind != kWeightBf16Dot) return;
+  const int64_t count = gemm_copy_floats(rows, k, weight);
+  int64_t i = 0;
+  for (; i + V::kWidth <= count; i += V::kWidth) V::store(copy + i, V::round_bf16(V::load(copy + i)));
+  if (i < count) V::store_partial(copy + i, count - i, V::round_bf16(V::load_partial(copy + i, count - i)));
 }
 
 void gemm_block(const GemmBlock& g) noexcept {
   const int64_t blocks = row_blocks(g.rows), piece = piece_of(g.rows, g.k);
-  const int64_t element = g.weight == kWeightF32 ? 4 : 2, panel_bytes = g.k * kPanel * element;
+  const int64_t element = g.weight.kind == kWeightF32 ? 4 : 2, panel_bytes = g.k * kPanel * element;
   const bool one_piece = piece >= g.k, direct = g.rows <= kDirectRows;
-  const bool widen_first = g.weight != kWeightF32 && !direct;
+  const bool widen_first = g.weight.kind != kWeightF32 && !direct;
   float* const widened = g.scratch + (one_piece ? 1 : blocks * g.panels) * kTileFloats;
   // While a piece of a panel is multiplied, the next one comes into the cache, each block of rows fetching its share.
   // With one block the piece itself comes straight from memory, so what is fetched is what this block will read a
@@ -118,7 +83,8 @@ void gemm_block(const GemmBlock& g) noexcept {
     const int64_t kn = g.k - k0 < piece ? g.k - k0 : piece;
     const bool last = k0 + kn >= g.k;
     const float* const a = direct ? g.a + k0 : g.a + k0 * g.rows;
-    const int64_t row_step = direct ? g.lda : quads_of(kn) * 4;
+    const int64_t lda = direct && g.weight.kind == kWeightBf16Dot ? g.k : g.lda;
+    const int64_t row_step = direct ? lda : quads_of(kn) * 4;
     for (int64_t p = 0; p < g.panels; ++p) {
       const char* const b = static_cast<const char*>(g.b) + p * panel_bytes + k0 * kPanel * element;
       const char* next = b + kAhead;
@@ -128,7 +94,7 @@ void gemm_block(const GemmBlock& g) noexcept {
       }
       const void* operand = b;
       if (widen_first) {
-        widen_any(g.weight, b, kn * kPanel, false, widened);
+        widen_any(g.weight.kind, b, kn * kPanel, false, widened);
         operand = widened;
       }
       const int64_t column = p * kPanel, left = g.columns - column;
@@ -136,7 +102,7 @@ void gemm_block(const GemmBlock& g) noexcept {
         const int64_t r0 = i * g.rows / blocks, r1 = (i + 1) * g.rows / blocks;
         float* const tile = g.scratch + (one_piece ? 0 : (p * blocks + i) * kTileFloats);
         const MicroArgs args = {.a = a + r0 * row_step,
-                                .lda = g.lda,
+                                .lda = lda,
                                 .b = operand,
                                 .k = kn,
                                 .tile = tile,
@@ -145,7 +111,7 @@ void gemm_block(const GemmBlock& g) noexcept {
                                 .prefetch = next + i * lines * 64 * (kn / 4),
                                 .prefetch_lines = lines};
         if (direct) {
-          micro_direct(g.weight, r1 - r0, args);
+          micro_direct(g.weight.kind, r1 - r0, args);
         } else {
           micro(r1 - r0, args);
         }
@@ -183,13 +149,19 @@ int64_t peak(int64_t steps, float* sink) noexcept {
 }  // namespace
 
 void fill_gemm(KernelTable& table) noexcept {
-  table.mr = kTileRows;
-  table.nr = kPanel;
-  table.gemm_scratch = gemm_scratch;
-  table.gemm_copy_floats = gemm_copy_floats;
-  table.gemm_copy = gemm_copy;
-  table.gemm_block = gemm_block;
-  table.peak = peak;
+  table.gemm[kFloats] = {.mr = kTileRows,
+                         .nr = kPanel,
+                         .step = 1,
+                         .panel_bytes = panel_bytes,
+                         .most_copied = 0,
+                         .scratch = gemm_scratch,
+                         .copy_floats = gemm_copy_floats,
+                         .copy = gemm_copy,
+                         .block = gemm_block,
+                         .pack = nullptr,
+                         .unpack = nullptr,
+                         .peak = peak};
+  table.gemm[kBf16s] = table.gemm[kFloats];
 }
 
 }  // namespace TCPP_KERNELS

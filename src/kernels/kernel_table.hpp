@@ -11,16 +11,29 @@ namespace transformers {
 
 // Kinds of stored weight and of activation, as plain numbers: DType and Activation live in headers that ISA code may
 // not include. gemm.cpp asserts that they agree.
-enum : int { kWeightF32 = 0, kWeightF16 = 1, kWeightBf16 = 2, kWeightKinds = 3 };
+enum : int { kWeightF32, kWeightF16, kWeightBf16, kWeightBf16Dot, kWeightIntegers };
+// The arithmetics there are: a product is one of float32, of bf16, of integers.
+enum : int { kFloats, kBf16s, kIntegers, kArithmetics };
 enum : int { kActNone, kActRelu, kActGelu, kActGeluNew, kActSilu, kActTanh, kActSigmoid, kActivations };
+
+// WeightFormat of kernels.hpp.
+struct GemmWeight {
+  int kind;  // kWeight...
+  // Of integers:
+  int bits;
+  int zero;
+  bool offsets;
+  bool half_scales;
+  int64_t group;
+};
 
 // Some rows times some panels of a packed weight, all of k. Pointers to rows are to row 0 of the block.
 struct GemmBlock {
-  const float* a;  // [rows, k], or what gemm_copy made of it when gemm_copy_floats() is not 0
+  const float* a;  // [rows, k], or what copy() made of it when copy_floats() is not 0
   int64_t lda;
   int64_t rows;
   const void* b;  // the first panel of the block
-  int weight;
+  GemmWeight weight;
   int64_t panels;
   int64_t columns;  // of C in this block: panels * nr, less in the last panel
   int64_t k;
@@ -30,7 +43,34 @@ struct GemmBlock {
   float* c;  // [rows, columns]
   int64_t ldc;
   int activation;
-  float* scratch;  // gemm_scratch() floats
+  float* scratch;  // scratch() floats
+};
+
+// Rows of integers to be packed; see QuantizedRows.
+struct IntegerRows {
+  const uint8_t* q;     // [rows, k]
+  const char* scales;   // [rows, groups]
+  const char* offsets;  // [rows, groups] or null
+};
+
+// The products of one arithmetic.
+struct GemmKernels {
+  int64_t mr, nr;  // the micro-kernel's tile of C; nr is the number of weight rows in a panel
+  int64_t step;    // neighbouring k that a panel keeps together for each of its rows
+  int64_t (*panel_bytes)(int64_t k, const GemmWeight& weight) noexcept;
+  // Rows that share a copy of A should not take more floats than this.
+  int64_t most_copied;
+  int64_t (*scratch)(int64_t rows, int64_t panels, int64_t k, const GemmWeight& weight) noexcept;
+  int64_t (*copy_floats)(int64_t rows, int64_t k, const GemmWeight& weight) noexcept;
+  void (*copy)(const float* a, int64_t lda, int64_t rows, int64_t k, const GemmWeight& weight, float* to) noexcept;
+  void (*block)(const GemmBlock& block) noexcept;
+  // Of integers only: fills a panel from up to nr rows; one row of a panel as float32.
+  void (*pack)(const IntegerRows& rows, int64_t count, int64_t k, const GemmWeight& weight, void* panel) noexcept;
+  void (*unpack)(const void* panel, int64_t row, int64_t k, const GemmWeight& weight, bool accumulate,
+                 float* out) noexcept;
+  // `steps` rounds of multiply-adds from registers; returns the operations done and leaves a value that depends on all
+  // of them in *sink.
+  int64_t (*peak)(int64_t steps, float* sink) noexcept;
 };
 
 // One sequence, one key/value head, a run of its queries, all query heads that share that key/value head.
@@ -88,11 +128,7 @@ struct SightedAttentionBlock {
 struct KernelTable {
   const char* name;
 
-  int64_t mr, nr;  // the micro-kernel's tile of C; nr is the number of weight rows in a panel
-  int64_t (*gemm_scratch)(int64_t rows, int64_t panels, int64_t k, int weight) noexcept;
-  int64_t (*gemm_copy_floats)(int64_t rows, int64_t k) noexcept;
-  void (*gemm_copy)(const float* a, int64_t lda, int64_t rows, int64_t k, float* to) noexcept;
-  void (*gemm_block)(const GemmBlock& block) noexcept;
+  GemmKernels gemm[kArithmetics];
 
   int64_t (*attention_scratch)(int64_t queries, int64_t group, int64_t keys, int64_t head_dim) noexcept;
   void (*attention_block)(const AttentionBlock& block) noexcept;
@@ -114,10 +150,6 @@ struct KernelTable {
   void (*softmax)(float* x, int64_t rows, int64_t n) noexcept;
   void (*activate)(int activation, float* x, int64_t count) noexcept;
   void (*widen)(int weight, const void* source, int64_t count, bool accumulate, float* out) noexcept;
-
-  // `steps` rounds of multiply-adds from registers; returns the floating-point operations done and leaves a value that
-  // depends on all of them in *sink.
-  int64_t (*peak)(int64_t steps, float* sink) noexcept;
 };
 
 // The table of the active ISA. Error(unsupported) when TCPP_ISA names one that this processor cannot run.

@@ -108,12 +108,57 @@ struct V {
     }
   }
 
+  // To bf16 by rounding to nearest even, as the float32 of the same value; NaN stays NaN.
+  static TCPP_INLINE Reg round_bf16(Reg x) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
+    const __m256 rounded = _mm256_blendv_ps(_mm256_castsi256_ps(up), _mm256_castsi256_ps(quiet), nan);
+    return _mm256_and_ps(rounded, _mm256_castsi256_ps(_mm256_set1_epi32(-0x10000)));
+  }
+
   // Into the second-level cache.
   static TCPP_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
  private:
   static TCPP_INLINE __m256i mask(int64_t n) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kTailMask + 8 - n));
+  }
+};
+
+// Products of unsigned weights and int8 activations, summed in int32: two neighbouring k at a time, widened to 16 bits
+// (vpmaddubsw, which needs no widening, would saturate).
+struct Dot {
+  using Acc = __m256i;      // kWidth sums
+  using Word = __m256i;     // kWidth * kStep weights
+  using Element = int16_t;  // of A
+  static constexpr int kStep = 2;
+
+  static TCPP_INLINE Acc zero() { return _mm256_setzero_si256(); }
+  static TCPP_INLINE Acc set1(int32_t x) { return _mm256_set1_epi32(x); }
+  static TCPP_INLINE Word load(const char* p) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  // The low and the high four bits of each byte.
+  static TCPP_INLINE Word low_half(Word x) { return _mm256_and_si256(x, _mm256_set1_epi16(15)); }
+  static TCPP_INLINE Word high_half(Word x) { return _mm256_srli_epi16(x, 4); }
+  static TCPP_INLINE void store_word(char* p, Word x) {
+    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  }
+  // sum + the products of the kStep activations at `a` with each lane's weights.
+  static TCPP_INLINE Acc dot(const char* a, Word b, Acc sum) {
+    const __m256i x = _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(a)));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(b, x));
+  }
+  static TCPP_INLINE V::Reg to_float(Acc x) { return _mm256_cvtepi32_ps(x); }
+  // Integral values as kWidth elements of A.
+  static TCPP_INLINE void store(Element* p, V::Reg x) {
+    const __m256i wide = _mm256_cvtps_epi32(x);
+    const __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), packed);
   }
 };
 

@@ -122,11 +122,51 @@ struct V {
     }
   }
 
+  // To bf16 by rounding to nearest even, as the float32 of the same value; NaN stays NaN.
+  static TCPP_INLINE Reg round_bf16(Reg x) {
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    const __m512i rounded = _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), up, quiet);
+    return _mm512_castsi512_ps(_mm512_and_si512(rounded, _mm512_set1_epi32(-0x10000)));
+  }
+
   // Into the second-level cache.
   static TCPP_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
  private:
   static TCPP_INLINE __mmask16 mask(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
+};
+
+// Products of unsigned weights and int8 activations, summed in int32: two neighbouring k at a time, widened to 16 bits.
+struct Dot {
+  using Acc = __m512i;      // kWidth sums
+  using Word = __m512i;     // kWidth * kStep weights
+  using Element = int16_t;  // of A
+  static constexpr int kStep = 2;
+
+  static TCPP_INLINE Acc zero() { return _mm512_setzero_si512(); }
+  static TCPP_INLINE Acc set1(int32_t x) { return _mm512_set1_epi32(x); }
+  static TCPP_INLINE Word load(const char* p) {
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  // The low and the high four bits of each byte.
+  static TCPP_INLINE Word low_half(Word x) { return _mm512_and_si512(x, _mm512_set1_epi16(15)); }
+  static TCPP_INLINE Word high_half(Word x) { return _mm512_srli_epi16(x, 4); }
+  static TCPP_INLINE void store_word(char* p, Word x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi16_epi8(x));
+  }
+  // sum + the products of the kStep activations at `a` with each lane's weights.
+  static TCPP_INLINE Acc dot(const char* a, Word b, Acc sum) {
+    const __m512i x = _mm512_broadcastd_epi32(_mm_loadu_si32(a));
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(b, x));
+  }
+  static TCPP_INLINE V::Reg to_float(Acc x) { return _mm512_cvtepi32_ps(x); }
+  // Integral values as kWidth elements of A.
+  static TCPP_INLINE void store(Element* p, V::Reg x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
+  }
 };
 
 }  // namespace

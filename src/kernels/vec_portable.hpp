@@ -159,6 +159,16 @@ struct V {
     }
   }
 
+  // To bf16 by rounding to nearest even, as the float32 of the same value; NaN stays NaN.
+  static TCPP_INLINE Reg round_bf16(Reg x) {
+    for (int i = 0; i < kWidth; ++i) {
+      const uint32_t bits = to_bits(x[i]);
+      const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+      x[i] = from_bits((nan ? bits | 0x400000u : bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u);
+    }
+    return x;
+  }
+
   static TCPP_INLINE void prefetch(const void* p) {
 #if defined(__GNUC__)
     __builtin_prefetch(p, 0, 2);
@@ -177,6 +187,63 @@ struct V {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
+  }
+};
+
+// Products of unsigned weights and int8 activations, summed in int32, two neighbouring k at a time.
+struct Dot {
+  struct Acc {  // kWidth sums
+    int32_t lane[V::kWidth];
+  };
+  struct Word {  // kWidth * kStep weights
+    int16_t lane[V::kWidth * 2];
+  };
+  using Element = int16_t;  // of A
+  static constexpr int kStep = 2;
+
+  static TCPP_INLINE Acc zero() { return {}; }
+  static TCPP_INLINE Acc set1(int32_t x) {
+    Acc sum;
+    for (int i = 0; i < V::kWidth; ++i) sum.lane[i] = x;
+    return sum;
+  }
+  static TCPP_INLINE Word load(const char* p) {
+    Word x;
+    for (int i = 0; i < 2 * V::kWidth; ++i) x.lane[i] = static_cast<unsigned char>(p[i]);
+    return x;
+  }
+  // The low and the high four bits of each byte.
+  static TCPP_INLINE Word low_half(Word x) {
+    for (int i = 0; i < 2 * V::kWidth; ++i) x.lane[i] = static_cast<int16_t>(x.lane[i] & 15);
+    return x;
+  }
+  static TCPP_INLINE Word high_half(Word x) {
+    for (int i = 0; i < 2 * V::kWidth; ++i) x.lane[i] = static_cast<int16_t>(x.lane[i] >> 4);
+    return x;
+  }
+  static TCPP_INLINE void store_word(char* p, Word x) {
+    for (int i = 0; i < 2 * V::kWidth; ++i) p[i] = static_cast<char>(x.lane[i]);
+  }
+  // sum + the products of the kStep activations at `a` with each lane's weights.
+  static TCPP_INLINE Acc dot(const char* a, Word b, Acc sum) {
+    int16_t x[2];
+    memcpy(x, a, sizeof x);
+    for (int i = 0; i < V::kWidth; ++i) sum.lane[i] += b.lane[2 * i] * x[0] + b.lane[2 * i + 1] * x[1];
+    return sum;
+  }
+  static TCPP_INLINE V::Reg to_float(Acc x) {
+    V::Reg y = V::zero();
+    for (int i = 0; i < V::kWidth; ++i) y[i] = static_cast<float>(x.lane[i]);
+    return y;
+  }
+  // Integral values as kWidth elements of A; of NaN, anything.
+  static TCPP_INLINE void store(Element* p, V::Reg x) {
+    for (int i = 0; i < V::kWidth; ++i) {
+      const float shifted = x[i] + 12582912.0f;  // 1.5 * 2^23: the integer is in the low bits
+      int32_t bits;
+      memcpy(&bits, &shifted, sizeof bits);
+      p[i] = static_cast<int16_t>(bits & 0xffff);
+    }
   }
 };
 

@@ -61,9 +61,10 @@ class Loader final : public WeightVisitor {
 
   void matrix(std::span<const WeightPart> parts, PackedWeight& weight) override {
     std::vector<Tensor> sources = find_all(parts, [&](int64_t rows) { return Shape{rows, weight.in_features}; });
-    weight.dtype = common_type(sources);
+    const DType type = common_type(sources);
+    weight.format = type;
     for (Tensor& t : sources) {
-      if (t.dtype() != weight.dtype) t = t.to_float32();
+      if (t.dtype() != type) t = t.to_float32();
     }
     weight.bytes = pack(sources, weight);
   }
@@ -167,13 +168,13 @@ class Loader final : public WeightVisitor {
     for (const Tensor& t : tensors) {
       if (t.dtype() != first) return DType::f32;
     }
-    return first == DType::f64 ? DType::f32 : first;
+    return first == DType::f64 || is_block_format(first) ? DType::f32 : first;
   }
 
   std::shared_ptr<const std::byte> pack(std::span<const Tensor> sources, const PackedWeight& weight) const {
     const int64_t n = weight.out_features, k = weight.in_features;
-    const std::size_t row_bytes = static_cast<std::size_t>(k) * dtype_size(weight.dtype);
-    std::shared_ptr<std::byte> packed = allocate_bytes(packed_bytes(weight.dtype, n, k));
+    const std::size_t row_bytes = static_cast<std::size_t>(k) * dtype_size(sources.front().dtype());
+    std::shared_ptr<std::byte> packed = allocate_bytes(packed_bytes(weight.format, n, k));
     std::vector<int64_t> begins;  // first row of each source
     int64_t row = 0;
     for (const Tensor& t : sources) {
@@ -181,7 +182,7 @@ class Loader final : public WeightVisitor {
       row += t.dim(0);
     }
     // About 1 MiB a task: enough to keep threads busy, little enough to give the pages back early.
-    const int64_t panel = panel_rows(weight.dtype);
+    const int64_t panel = panel_rows(weight.format);
     const int64_t panel_bytes = static_cast<int64_t>(row_bytes) * panel;
     const int64_t step = panel * std::max<int64_t>(1, (int64_t{1} << 20) / std::max<int64_t>(panel_bytes, 1));
     parallel_for((n + step - 1) / step, [&](int64_t task) {
@@ -194,13 +195,13 @@ class Loader final : public WeightVisitor {
         return static_cast<const std::byte*>(sources[s].raw()) + static_cast<std::size_t>(r - begins[s]) * row_bytes;
       };
       if (source_of(begin) == source_of(end - 1)) {
-        pack_rows(weight.dtype, address(begin), k, begin, end - begin, n, k, packed.get());
+        pack_rows(weight.format, address(begin), k, begin, end - begin, n, k, packed.get());
       } else {  // the task spans parts: put their rows together first
         std::vector<std::byte> rows(static_cast<std::size_t>(end - begin) * row_bytes);
         for (int64_t r = begin; r < end; ++r) {
           std::memcpy(rows.data() + static_cast<std::size_t>(r - begin) * row_bytes, address(r), row_bytes);
         }
-        pack_rows(weight.dtype, rows.data(), k, begin, end - begin, n, k, packed.get());
+        pack_rows(weight.format, rows.data(), k, begin, end - begin, n, k, packed.get());
       }
     });
     for (const Tensor& t : sources) source_.release(t);

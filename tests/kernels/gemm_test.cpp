@@ -31,7 +31,7 @@ struct Weight {
     packed = allocate_bytes(packed_bytes(dtype, n, k));
     const void* source = dtype == DType::f32 ? static_cast<const void*>(values.data()) : halves.data();
     pack_rows(dtype, source, k, 0, n, n, k, packed.get());
-    matrix = {.data = packed.get(), .dtype = dtype, .n = n, .k = k};
+    matrix = {.data = packed.get(), .format = dtype, .n = n, .k = k};
   }
 };
 
@@ -163,7 +163,7 @@ TEST_P(GemmTest, SixteenBitWeightsWidenExactly) {
     for (const int64_t m : {1, 9, 30, 90}) {
       std::vector<float> c(static_cast<std::size_t>(m * n)), wide = c;
       gemm({.a = a.data(), .lda = k, .m = m, .b = narrow.matrix, .c = c.data(), .ldc = n});
-      const PackedMatrix matrix{.data = packed.get(), .dtype = DType::f32, .n = n, .k = k};
+      const PackedMatrix matrix{.data = packed.get(), .format = DType::f32, .n = n, .k = k};
       gemm({.a = a.data(), .lda = k, .m = m, .b = matrix, .c = wide.data(), .ldc = n});
       EXPECT_EQ(c, wide);
     }

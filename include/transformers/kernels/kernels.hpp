@@ -3,13 +3,15 @@
 // table of the
 //   active ISA (src/kernels/). No intrinsics here.
 // Usage: `gemm({.a = x, .lda = k, .m = rows, .b = weight, .bias = bias, .c = y, .ldc = n});`
-// Numerics: for one ISA and weight dtype, each output is one FMA chain over k = 0 ... K-1 in float32, whatever m, the
-//   number of threads or the other rows are: the bits of a row do not depend on its batch mates.
+// Numerics: for one ISA and weight format, each output is one FMA chain over k = 0 ... K-1 (over groups of k where the
+//   weights are integers) in float32, whatever m, the number of threads or the other rows are: the bits of a row do not
+//   depend on its batch mates.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,25 +35,73 @@ TCPP_API void set_isa(std::string_view name);
 
 // ---- weights --------------------------------------------------------------------------------------------------------
 
-// A weight [n, k] in the panel layout of the active ISA, at its stored width (f32, f16 or bf16; 16-bit types widen
-// exactly inside the GEMM). Borrows its bytes.
+// How the numbers of a packed weight are stored, and the arithmetic it is multiplied in.
+//   f32, f16, bf16  at their stored width, widened exactly: float32 arithmetic
+//   bf16_dot        bf16, and the activations are rounded to bf16 (to nearest even); products are summed in float32
+//   integers        groups of `group` numbers of a row share a scale; the activations of a row are rounded to int8 by
+//                   groups of the same size. With q the integers, s and t scales, the sum over the groups of
+//                       (sum of q_w q_a) * (s * t) + offset * (t * sum of q_a)
+//                   where t = max |a| / 127 and q_a = a * (127 / max |a|) to nearest even. Sums of integers are exact,
+//                   so only those over groups round: one chain of multiply-adds in the order of k.
+struct WeightFormat {
+  enum class Kind : uint8_t { f32, f16, bf16, bf16_dot, integers };
+
+  WeightFormat() = default;
+  // f32, f16, bf16 and GGUF's block formats, whose blocks become integers without loss. Error(unsupported) for others.
+  TCPP_API WeightFormat(DType dtype);
+  static TCPP_API WeightFormat bf16_dot();
+  // What `dtype` q8 and q4 mean, by groups of 32: 8 bits with a scale, as Q8_0; 4 bits with scale and offset, as Q4_1.
+  static TCPP_API WeightFormat q8();
+  static TCPP_API WeightFormat q4();
+  bool operator==(const WeightFormat&) const = default;
+
+  Kind kind = Kind::f32;
+  // Of integers only:
+  uint8_t bits = 0;          // 4 or 8
+  uint8_t zero = 0;          // the stored integer that stands for 0, where there are no offsets
+  bool offsets = false;      // a number is q * scale + offset, else (q - zero) * scale
+  bool half_scales = false;  // scales and offsets are f16, else float32
+  int64_t group = 0;         // 16 or 32
+};
+TCPP_API std::string to_string(const WeightFormat& format);
+
+// A weight [n, k] in the panel layout of the active ISA. Borrows its bytes.
 struct PackedMatrix {
   const void* data = nullptr;
-  DType dtype = DType::f32;
+  WeightFormat format;
   int64_t n = 0;  // out_features
   int64_t k = 0;  // in_features
 };
 
-// Bytes that pack_rows fills for a weight [n, k], a multiple of 64.
-TCPP_API std::size_t packed_bytes(DType dtype, int64_t n, int64_t k);
-// The number of output rows in one panel: pack_rows takes row ranges that start on a multiple of it.
-TCPP_API int64_t panel_rows(DType dtype);
-// Packs rows [row_begin, row_begin + rows) of a weight [n, k] into `packed` (packed_bytes(dtype, n, k) long).
+// Bytes that packing fills for a weight [n, k], a multiple of 64.
+TCPP_API std::size_t packed_bytes(const WeightFormat& format, int64_t n, int64_t k);
+// The number of output rows in one panel: rows are packed in ranges that start on a multiple of it.
+TCPP_API int64_t panel_rows(const WeightFormat& format);
+// Packs rows [row_begin, row_begin + rows) of a weight [n, k] into `packed` (packed_bytes(format, n, k) long).
 // `source` points at row `row_begin`, row-major, `source_stride` elements between rows (in_features when dense), of
-// type `dtype`, aligned or not. `rows` is a multiple of panel_rows() unless the range ends at n. Different ranges may
-// be packed concurrently.
-TCPP_API void pack_rows(DType dtype, const void* source, int64_t source_stride, int64_t row_begin, int64_t rows,
+// the format's type (not integers), aligned or not. `rows` is a multiple of panel_rows() unless the range ends at n.
+// Different ranges may be packed concurrently.
+TCPP_API void pack_rows(const WeightFormat& format, const void* source, int64_t source_stride, int64_t row_begin,
+                        int64_t rows, int64_t n, int64_t k, void* packed);
+
+// Rows of integers with their scales, as quantize_rows makes them and files keep them.
+struct QuantizedRows {
+  const uint8_t* q = nullptr;     // [rows, k], one integer a byte whatever the bits
+  const void* scales = nullptr;   // [rows, groups], f16 or float32 as the format says; groups = ceil(k / group)
+  const void* offsets = nullptr;  // [rows, groups] alike, where the format has them
+};
+// The same for integers: `source` begins at row `row_begin` and is dense.
+TCPP_API void pack_rows(const WeightFormat& format, const QuantizedRows& source, int64_t row_begin, int64_t rows,
                         int64_t n, int64_t k, void* packed);
+// Rows `ids` of a packed weight as float32 into out[t * k]; `accumulate` adds to what is there instead. Ids must be in
+// range: the caller has checked them.
+TCPP_API void gather_rows(const PackedMatrix& weight, std::span<const int32_t> ids, bool accumulate, float* out);
+
+// Rounds rows [rows, k] of float32 to a format of integers. q8: scale = max |w| / 127 of a group, as f16. q4: the scale
+// and offset that least squares give the integers, tried from several ranges. The result depends on the row alone, and
+// on no ISA. q [rows, k], scales and offsets [rows, groups] of f16.
+TCPP_API void quantize_rows(const WeightFormat& format, const float* source, int64_t rows, int64_t k, uint8_t* q,
+                            uint16_t* scales, uint16_t* offsets);
 
 // ---- operations (each splits its work over the thread pool)
 // ----------------------------------------------------------
@@ -189,8 +239,9 @@ TCPP_API void widen(DType dtype, const void* source, int64_t count, float* out);
 // x[i] becomes exp(x[i] - max) / sum over each row of x [rows, n].
 TCPP_API void softmax(float* x, int64_t rows, int64_t n);
 
-// What the processor can do at most with the active ISA's multiply-adds from registers, in GFLOP/s on num_threads()
-// threads, measured for about `seconds`. For benchmarks: the denominator of "share of peak".
-TCPP_API double measure_peak_gflops(double seconds = 0.2);
+// What the processor can do at most with the active ISA's multiply-adds from registers in the arithmetic of a format,
+// in GFLOP/s (1e9 operations a second) on num_threads() threads, measured for about `seconds`. For benchmarks: the
+// denominator of "share of peak".
+TCPP_API double measure_peak_gflops(double seconds = 0.2, const WeightFormat& format = {});
 
 }  // namespace transformers

@@ -28,7 +28,7 @@ class Linear {
 
   Linear() = default;
   Linear(int64_t in_features, int64_t out_features, Bias bias = Bias::yes)
-      : weight_{.out_features = out_features, .in_features = in_features, .dtype = DType::f32, .bytes = nullptr},
+      : weight_{.out_features = out_features, .in_features = in_features, .format = {}, .bytes = nullptr},
         bias_(bias == Bias::yes ? static_cast<std::size_t>(out_features) : 0) {}
 
   // "weight" and "bias" below the current prefix.

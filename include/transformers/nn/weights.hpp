@@ -21,10 +21,10 @@ namespace transformers {
 struct PackedWeight {
   int64_t out_features = 0;
   int64_t in_features = 0;
-  DType dtype = DType::f32;
+  WeightFormat format;
   std::shared_ptr<const std::byte> bytes;
 
-  PackedMatrix view() const noexcept { return {bytes.get(), dtype, out_features, in_features}; }
+  PackedMatrix view() const noexcept { return {bytes.get(), format, out_features, in_features}; }
 };
 
 // Where some rows of a matrix, or some elements of a vector, come from: the first of `names` that the checkpoint has.

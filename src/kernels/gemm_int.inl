@@ -1,0 +1,414 @@
+// What it is: one block of c = activation(a b^T + bias) + residual where b is groups of integers: its packing, the
+//   rounding of A to int8, and the product of some rows and some panels by one thread.
+// Where it stands: src/kernels; beside gemm.inl, over the primitives `Dot` of vec_<isa>.hpp. The rule of the arithmetic
+//   is with WeightFormat in kernels.hpp.
+// Usage: fill_gemm_int(table) puts it into the table of its ISA.
+#include "kernels/epilogue.inl"
+#include "kernels/kernel_table.hpp"
+#include "kernels/micro.inl"
+
+#ifndef TCPP_DOT
+#define TCPP_DOT Dot
+#endif
+
+namespace transformers {
+namespace TCPP_KERNELS {
+namespace {
+
+using D = TCPP_DOT;
+
+// A unit is D::kStep neighbouring k: of one row of A 4 bytes (signed), of a panel kPanel * kUnit bytes (unsigned), of
+// 4-bit weights two units a byte: unit i of a group in the low halves, unit i + units / 2 in the high ones.
+// A panel is, group after group: units, scales [kPanel], offsets [kPanel].
+constexpr int64_t kUnit = D::kStep;
+constexpr int64_t kUnitBytes = kPanel * kUnit;
+constexpr int64_t kIntAhead = 4096;  // bytes
+
+constexpr int64_t ceil_of(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t block_count(int64_t rows) { return ceil_of(rows, kTileRows); }
+
+struct Geometry {
+  int64_t groups, units, last_units;  // units of each group but the last, and of the last
+  int64_t data_bytes;                 // of the units of a whole group in a panel
+  int64_t scale_bytes;                // of the scales of a group, or the offsets
+  int64_t group_bytes;                // data, scales and offsets of a whole group
+  int64_t panel_bytes;
+  int64_t row_units;  // of a row of A
+
+  Geometry(int64_t k, const GemmWeight& w) {
+    groups = ceil_of(k, w.group);
+    units = w.group / kUnit;
+    // 4-bit groups stay whole, so that their halves are; the rows of A are padded with zeros.
+    last_units = groups == 0 ? 0 : w.bits == 4 ? units : ceil_of(k - (groups - 1) * w.group, kUnit);
+    data_bytes = units * kUnitBytes * w.bits / 8;
+    scale_bytes = kPanel * (w.half_scales ? 2 : 4);
+    group_bytes = data_bytes + scale_bytes * (w.offsets ? 2 : 1);
+    panel_bytes = groups * group_bytes - (units - last_units) * kUnitBytes * (groups == 0 ? 0 : w.bits) / 8;
+    row_units = groups == 0 ? 0 : (groups - 1) * units + last_units;
+  }
+};
+
+int64_t int_panel_bytes(int64_t k, const GemmWeight& weight) noexcept { return Geometry(k, weight).panel_bytes; }
+
+// The data bytes of group g.
+int64_t data_bytes(const Geometry& z, const GemmWeight& w, int64_t g) {
+  return g + 1 < z.groups ? z.data_bytes : z.last_units * kUnitBytes * w.bits / 8;
+}
+
+void int_pack(const IntegerRows& rows, int64_t count, int64_t k, const GemmWeight& w, void* panel) noexcept {
+  const Geometry z(k, w);
+  const int64_t scale = w.half_scales ? 2 : 4;
+  for (int64_t g = 0; g < z.groups; ++g) {
+    char* const data = static_cast<char*>(panel) + g * z.group_bytes;
+    const int64_t bytes = data_bytes(z, w, g), first = g * w.group, left = k - first;
+    for (int64_t i = 0; i < bytes + scale * kPanel * (w.offsets ? 2 : 1); ++i) data[i] = 0;
+    const int64_t n = left < w.group ? left : w.group, half = z.units / 2;
+    for (int64_t j = 0; j < count; ++j) {
+      const uint8_t* const from = rows.q + j * k + first;
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t unit = i / kUnit;
+        if (w.bits == 4) {
+          char& to = data[(unit % half * kPanel + j) * kUnit + i % kUnit];
+          to = static_cast<char>(to | (unit < half ? from[i] : from[i] << 4));
+        } else {
+          data[(unit * kPanel + j) * kUnit + i % kUnit] = static_cast<char>(from[i]);
+        }
+      }
+      for (int64_t i = 0; i < scale; ++i) {
+        data[bytes + j * scale + i] = rows.scales[(j * z.groups + g) * scale + i];
+        if (w.offsets) data[bytes + z.scale_bytes + j * scale + i] = rows.offsets[(j * z.groups + g) * scale + i];
+      }
+    }
+  }
+}
+
+void int_unpack(const void* panel, int64_t row, int64_t k, const GemmWeight& w, bool accumulate, float* out) noexcept {
+  const Geometry z(k, w);
+  for (int64_t g = 0; g < z.groups; ++g) {
+    const char* const data = static_cast<const char*>(panel) + g * z.group_bytes;
+    const char* const scales = data + data_bytes(z, w, g);
+    float scale[kPanel], offset[kPanel];
+    for (int64_t v = 0; v < kPanel; v += V::kWidth) {
+      const int64_t at = v * (w.half_scales ? 2 : 4);
+      V::store(scale + v,
+               w.half_scales ? V::load_f16(scales + at) : V::load(reinterpret_cast<const float*>(scales + at)));
+      if (!w.offsets) continue;
+      const char* const offsets = scales + z.scale_bytes + at;
+      V::store(offset + v, w.half_scales ? V::load_f16(offsets) : V::load(reinterpret_cast<const float*>(offsets)));
+    }
+    const int64_t first = g * w.group, left = k - first, n = left < w.group ? left : w.group, half = z.units / 2;
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t unit = i / kUnit;
+      const int64_t at = ((w.bits == 4 ? unit % half : unit) * kPanel + row) * kUnit + i % kUnit;
+      int q = static_cast<unsigned char>(data[at]);
+      if (w.bits == 4) q = unit < half ? q & 15 : q >> 4;
+      const float x =
+          w.offsets ? static_cast<float>(q) * scale[row] + offset[row] : static_cast<float>(q - w.zero) * scale[row];
+      out[first + i] = accumulate ? out[first + i] + x : x;
+    }
+  }
+}
+
+// ---- A --------------------------------------------------------------------------------------------------------------
+
+// The copy of a block of rows: units [row_units][rows], scales t [groups][rows], and for each group and row what its
+// sum S of integers is needed for: -zero * S as int32, or t * S as float where there are offsets.
+int64_t int_copy_row(const Geometry& z) { return z.row_units + 2 * z.groups; }  // floats of a row
+int64_t int_copy_floats(int64_t rows, int64_t k, const GemmWeight& weight) noexcept {
+  return rows * int_copy_row(Geometry(k, weight));
+}
+
+// Numbers [n] of one row and group, n <= w.group: integers into `q` up to n rounded up to kWidth, t and what goes with
+// the sum.
+TCPP_INLINE void round_group(const float* x, int64_t n, const GemmWeight& w, D::Element* q, float* scale, void* sum) {
+  using Reg = V::Reg;
+  Reg most = V::zero();
+  int64_t i = 0;
+  for (; i + V::kWidth <= n; i += V::kWidth) most = V::max(most, V::abs(V::load(x + i)));
+  if (i < n) most = V::max(most, V::abs(V::load_partial(x + i, n - i)));
+  const float largest = V::largest(most);
+  // So small that 127 / largest overflows: zeros. Infinity gives NaN below.
+  const float inverse = largest > 1e-36f ? 127.0f / largest : 0.0f;
+  const Reg factor = V::set1(inverse);
+  Reg total = V::zero();
+  for (i = 0; i + V::kWidth <= n; i += V::kWidth) {
+    const Reg y = V::round(V::mul(V::load(x + i), factor));
+    total = V::add(total, y);  // exact
+    D::store(q + i, y);
+  }
+  if (i < n) {
+    const Reg y = V::round(V::mul(V::load_partial(x + i, n - i), factor));
+    total = V::add(total, y);
+    D::store(q + i, y);
+  }
+  float t = largest > 1e-36f ? largest / 127.0f : 0.0f, s = V::sum(total);
+  if (!(s - s == 0.0f)) {  // a NaN or an infinity: the sums of this row will be NaN
+    t = s = s - s;
+    for (i = 0; i < n; ++i) q[i] = 0;
+  }
+  *scale = t;
+  if (w.offsets) {
+    *static_cast<float*>(sum) = t * s;
+  } else {
+    *static_cast<int32_t*>(sum) = t == t ? -w.zero * static_cast<int32_t>(s) : 0;
+  }
+}
+
+constexpr int64_t kMostGroup = 256;
+
+void int_copy(const float* a, int64_t lda, int64_t rows, int64_t k, const GemmWeight& w, float* to) noexcept {
+  const Geometry z(k, w);
+  const int64_t blocks = block_count(rows), per_row = int_copy_row(z);
+  alignas(64) D::Element q[kMostGroup + V::kWidth];
+  for (int64_t b = 0; b < blocks; ++b) {
+    const int64_t r0 = b * rows / blocks, r1 = (b + 1) * rows / blocks, count = r1 - r0;
+    int32_t* const units = reinterpret_cast<int32_t*>(to + r0 * per_row);
+    float* const scales = to + r0 * per_row + count * z.row_units;
+    float* const sums = scales + z.groups * count;
+    for (int64_t r = 0; r < count; ++r) {
+      const float* const x = a + (r0 + r) * lda;
+      for (int64_t g = 0; g < z.groups; ++g) {
+        const int64_t first = g * w.group, n = k - first < w.group ? k - first : w.group;
+        const int64_t u0 = g * z.units, group_units = g + 1 < z.groups ? z.units : z.last_units;
+        if (n < w.group) {
+          for (int64_t i = n; i < group_units * kUnit; ++i) q[i] = 0;
+        }
+        round_group(x + first, n, w, q, scales + g * count + r, sums + g * count + r);
+        // Vectors are stored whole: what lies behind the last number is that of a zero.
+        const char* const from = reinterpret_cast<const char*>(q);
+        for (int64_t u = 0; u < group_units; ++u) {
+          units[(u0 + u) * count + r] = *reinterpret_cast<const int32_t*>(from + 4 * u);
+        }
+      }
+    }
+  }
+}
+
+// ---- the product ----------------------------------------------------------------------------------------------------
+
+struct IntArgs {
+  const char* a;  // units [row_units][rows]
+  const float* scales;
+  const char* sums;
+  const char* b;  // units of group 0
+  int64_t b_group;
+  const char* b_scales;                   // scales of group 0
+  int64_t b_scales_group, b_scales_last;  // bytes from group to group, and of the last from the one before
+  Geometry z;
+  const GemmWeight* weight;
+  float* tile;  // [rows, kPanel]
+  // For every four units, `prefetch_lines` cache lines from here on are fetched for later.
+  const char* prefetch;
+  int64_t prefetch_lines;
+};
+
+template <int kRows, int kBits>
+void int_tile(const IntArgs& args) {
+  using Reg = V::Reg;
+  using Acc = D::Acc;
+  constexpr int64_t kVector = V::kWidth * kUnit;  // bytes
+  const Geometry& z = args.z;
+  const GemmWeight& w = *args.weight;
+  const char* a = args.a;
+  const char* prefetch = args.prefetch;
+  const int64_t lines = args.prefetch_lines;
+  for (int64_t g = 0; g < z.groups; ++g) {
+    const int64_t units = g + 1 < z.groups ? z.units : z.last_units;
+    const char* b = args.b + g * args.b_group;
+    const int32_t* const starts = reinterpret_cast<const int32_t*>(args.sums) + g * kRows;
+    Acc sum[kRows][kTileVectors];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; ++v) sum[r][v] = w.offsets ? D::zero() : D::set1(starts[r]);
+    }
+    const auto rows_times = [&](const char* x, const D::Word(&row)[kTileVectors]) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kTileVectors; ++v) sum[r][v] = D::dot(x + 4 * r, row[v], sum[r][v]);
+      }
+    };
+    const auto fetch = [&]() __attribute__((always_inline)) {
+      for (int64_t line = 0; line < lines; ++line) V::prefetch(prefetch + line * 64);
+      prefetch += lines * 64;
+    };
+    D::Word row[kTileVectors];
+    if constexpr (kBits == 8) {
+      const auto step = [&](int64_t i) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kTileVectors; ++v) row[v] = D::load(b + i * kUnitBytes + v * kVector);
+        rows_times(a + i * kRows * 4, row);
+      };
+      int64_t u = units;
+      for (; u >= 4; u -= 4) {
+        fetch();
+        step(0);
+        step(1);
+        step(2);
+        step(3);
+        a += 4 * kRows * 4;
+        b += 4 * kUnitBytes;
+        TCPP_OPAQUE(a);
+      }
+      for (; u > 0; --u) {
+        step(0);
+        a += kRows * 4;
+        b += kUnitBytes;
+      }
+    } else {
+      const int64_t half = units / 2;
+      const char* const upper = a + half * kRows * 4;
+      const auto step = [&](int64_t i) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kTileVectors; ++v) row[v] = D::low_half(D::load(b + i * kUnitBytes + v * kVector));
+        rows_times(a + i * kRows * 4, row);
+#pragma GCC unroll 4
+        for (int v = 0; v < kTileVectors; ++v) row[v] = D::high_half(D::load(b + i * kUnitBytes + v * kVector));
+        rows_times(upper + i * kRows * 4, row);
+      };
+      for (int64_t u = 0; u < half; u += 2) {
+        if (u % 4 == 0) fetch();
+        step(u);
+        if (u + 1 < half) step(u + 1);
+      }
+      a += units * kRows * 4;
+    }
+    // Into the tile: float(sum) * (s * t) on top of the groups before.
+    const char* const s = args.b_scales + g * args.b_scales_group - (g + 1 < z.groups ? 0 : args.b_scales_last);
+    const float* const t = args.scales + g * kRows;
+    const float* const t_sums = reinterpret_cast<const float*>(args.sums) + g * kRows;
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; ++v) {
+      const auto vector_of = [&](const char* p) __attribute__((always_inline)) {
+        return w.half_scales ? V::load_f16(p + v * V::kWidth * 2)
+                             : V::load(reinterpret_cast<const float*>(p + v * V::kWidth * 4));
+      };
+      const Reg scale = vector_of(s);
+      const Reg offset = w.offsets ? vector_of(s + z.scale_bytes) : V::zero();
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        float* const to = args.tile + r * kPanel + v * V::kWidth;
+        const Reg before = g > 0 ? V::load(to) : V::zero();
+        Reg x = V::fma(D::to_float(sum[r][v]), V::mul(scale, V::set1(t[r])), before);
+        if (w.offsets) x = V::fma(offset, V::set1(t_sums[r]), x);
+        V::store(to, x);
+      }
+    }
+  }
+}
+
+template <int kBits, int kRows = 1>
+TCPP_INLINE void int_rows(int64_t rows, const IntArgs& args) {
+  if constexpr (kRows < kTileRows) {
+    if (rows != kRows) return int_rows<kBits, kRows + 1>(rows, args);
+  }
+  int_tile<kRows, kBits>(args);
+}
+
+constexpr int64_t kTileFloats = int64_t{kTileRows} * kPanel;
+
+// With several blocks of rows, 4-bit weights are taken apart once.
+int64_t int_scratch(int64_t rows, int64_t, int64_t k, const GemmWeight& weight) noexcept {
+  const bool split = weight.bits == 4 && rows > kTileRows;
+  return kTileFloats + (split ? Geometry(k, weight).row_units * kUnitBytes / 4 : 0);
+}
+
+void int_block(const GemmBlock& g) noexcept {
+  const Geometry z(g.k, g.weight);
+  const int64_t blocks = block_count(g.rows), per_row = int_copy_row(z);
+  float* const tile = g.scratch;
+  char* const split = reinterpret_cast<char*>(g.scratch + kTileFloats);
+  const int64_t lines = ((4 * kUnitBytes + 63) / 64 + blocks - 1) / blocks;
+  const bool split_first = g.weight.bits == 4 && blocks > 1;
+  for (int64_t p = 0; p < g.panels; ++p) {
+    const char* const panel = static_cast<const char*>(g.b) + p * z.panel_bytes;
+    if (split_first) {
+      for (int64_t i = 0; i < z.groups; ++i) {
+        const char* const from = panel + i * z.group_bytes;
+        char* const to = split + i * 2 * z.data_bytes;
+        for (int64_t at = 0; at < z.data_bytes; at += V::kWidth * kUnit) {
+          const D::Word word = D::load(from + at);
+          D::store_word(to + at, D::low_half(word));
+          D::store_word(to + z.data_bytes + at, D::high_half(word));
+        }
+      }
+    }
+    const char* const next = blocks > 1 ? panel + z.panel_bytes : panel + kIntAhead;
+    const int64_t column = p * kPanel, left = g.columns - column;
+    for (int64_t i = 0; i < blocks; ++i) {
+      const int64_t r0 = i * g.rows / blocks, rows = (i + 1) * g.rows / blocks - r0;
+      const float* const copy = g.a + r0 * per_row;
+      const IntArgs args = {
+          .a = reinterpret_cast<const char*>(copy),
+          .scales = copy + rows * z.row_units,
+          .sums = reinterpret_cast<const char*>(copy + rows * (z.row_units + z.groups)),
+          .b = split_first ? split : panel,
+          .b_group = split_first ? 2 * z.data_bytes : z.group_bytes,
+          .b_scales = panel + z.data_bytes,
+          .b_scales_group = z.group_bytes,
+          .b_scales_last = (z.units - z.last_units) * kUnitBytes * g.weight.bits / 8,
+          .z = z,
+          .weight = &g.weight,
+          .tile = tile,
+          .prefetch = next + i * lines * 64 * (z.row_units / 4),
+          .prefetch_lines = lines,
+      };
+      if (g.weight.bits == 4 && !split_first) {
+        int_rows<4>(rows, args);
+      } else {
+        int_rows<8>(rows, args);
+      }
+      if (z.groups == 0) {
+        for (int64_t at = 0; at < rows * kPanel; ++at) tile[at] = 0.0f;
+      }
+      finish(g.activation, {.tile = tile,
+                            .rows = rows,
+                            .columns = left < kPanel ? left : kPanel,
+                            .bias = g.bias ? g.bias + column : nullptr,
+                            .resid = g.resid ? g.resid + r0 * g.ldr + column : nullptr,
+                            .ldr = g.ldr,
+                            .c = g.c + r0 * g.ldc + column,
+                            .ldc = g.ldc});
+    }
+  }
+}
+
+int64_t int_peak(int64_t steps, float* sink) noexcept {
+  const int32_t ones = 0x01010101;
+  const char* const x = reinterpret_cast<const char*>(&ones);
+  alignas(64) char bytes[V::kWidth * kUnit] = {};
+  const D::Word word = D::load(bytes);
+  D::Acc s0 = D::set1(0), s1 = D::set1(1), s2 = D::set1(2), s3 = D::set1(3), s4 = D::set1(4), s5 = D::set1(5),
+         s6 = D::set1(6), s7 = D::set1(7), s8 = D::set1(8), s9 = D::set1(9);
+  for (int64_t i = 0; i < steps; ++i) {
+    s0 = D::dot(x, word, s0), s1 = D::dot(x, word, s1), s2 = D::dot(x, word, s2), s3 = D::dot(x, word, s3);
+    s4 = D::dot(x, word, s4), s5 = D::dot(x, word, s5), s6 = D::dot(x, word, s6), s7 = D::dot(x, word, s7);
+    s8 = D::dot(x, word, s8), s9 = D::dot(x, word, s9);
+  }
+  const auto f = [](D::Acc s) __attribute__((always_inline)) { return D::to_float(s); };
+  const V::Reg all = V::add(V::add(V::add(f(s0), f(s1)), V::add(f(s2), f(s3))),
+                            V::add(V::add(V::add(f(s4), f(s5)), V::add(f(s6), f(s7))), V::add(f(s8), f(s9))));
+  *sink = V::sum(all);
+  return steps * 10 * 2 * V::kWidth * kUnit;
+}
+
+}  // namespace
+
+void fill_gemm_int(KernelTable& table) noexcept {
+  table.gemm[kIntegers] = {.mr = kTileRows,
+                           .nr = kPanel,
+                           .step = kUnit,
+                           .panel_bytes = int_panel_bytes,
+                           .most_copied = 512 * 1024 / 4,
+                           .scratch = int_scratch,
+                           .copy_floats = int_copy_floats,
+                           .copy = int_copy,
+                           .block = int_block,
+                           .pack = int_pack,
+                           .unpack = int_unpack,
+                           .peak = int_peak};
+}
+
+}  // namespace TCPP_KERNELS
+}  // namespace transformers

@@ -1,0 +1,157 @@
+// Implements quantize_rows and the names of formats of kernels/kernels.hpp. Plain C++ with the flags of everything
+// else: what is written to a file must not depend on the processor that made it.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "transformers/base/error.hpp"
+#include "transformers/kernels/kernels.hpp"
+#include "transformers/tensor/blocks.hpp"
+
+namespace transformers {
+namespace {
+
+constexpr int64_t kGroup = 32;
+
+// To the nearest binary16, ties to even; beyond its range the largest finite number, so that a scale stays usable.
+uint16_t to_half(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000);
+  const float size = std::bit_cast<float>(bits & 0x7fffffffu);
+  if (size != size) return static_cast<uint16_t>(sign | 0x7e00);
+  if (size >= 65504.0f) return static_cast<uint16_t>(sign | 0x7bff);
+  if (size < 0x1p-14f) {  // subnormal: a multiple of 2^-24, rounded by adding 1.5 * 2^23 of those
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(size * 0x1p24f + 12582912.0f) & 0x7ff));
+  }
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  const uint32_t rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
+  return static_cast<uint16_t>(sign | ((rounded >> 13) - (112 << 10)));
+}
+
+// To the nearest integer, ties to even, for |x| < 2^22.
+float nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
+
+bool finite(const float* x, int64_t n) {
+  float sum = 0.0f;
+  for (int64_t i = 0; i < n; ++i) sum += x[i] * 0.0f;
+  return sum == 0.0f;
+}
+
+uint16_t round_q8(const float* x, int64_t n, uint8_t* q) {
+  float most = 0.0f;
+  for (int64_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i]));
+  const uint16_t half = to_half(most / 127.0f);
+  const float scale = half_to_float(half);
+  const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+  for (int64_t i = 0; i < n; ++i) {
+    const float y = std::clamp(x[i] * inverse, -127.0f, 127.0f);
+    q[i] = static_cast<uint8_t>(static_cast<int>(nearest(y)) + 128);
+  }
+  return half;
+}
+
+struct Fit {
+  uint16_t scale = 0, offset = 0;  // f16
+  double error = std::numeric_limits<double>::infinity();
+};
+
+// The integers nearest to x under a scale and an offset that are f16 already, and the sum of squared errors.
+Fit round_q4_with(const float* x, int64_t n, uint16_t scale, uint16_t offset, uint8_t* q) {
+  const float s = half_to_float(scale), m = half_to_float(offset);
+  const float inverse = s != 0.0f ? 1.0f / s : 0.0f;
+  float error = 0.0f;
+  for (int64_t i = 0; i < n; ++i) {
+    const float y = nearest(std::clamp((x[i] - m) * inverse, 0.0f, 15.0f));
+    q[i] = static_cast<uint8_t>(y);
+    const float difference = y * s + m - x[i];
+    error += difference * difference;
+  }
+  return {scale, offset, static_cast<double>(error)};
+}
+
+// The scale and the offset with the smallest error that a search finds: the whole range first, then ranges drawn in at
+// both ends, each improved by least squares over the integers it gives.
+Fit round_q4(const float* x, int64_t n, uint8_t* q) {
+  float low = x[0], high = x[0];
+  for (int64_t i = 1; i < n; ++i) {
+    low = std::min(low, x[i]);
+    high = std::max(high, x[i]);
+  }
+  uint8_t tried[kGroup];
+  Fit best;
+  const auto attempt = [&](float scale, float offset) {
+    const Fit fit = round_q4_with(x, n, to_half(scale), to_half(offset), tried);
+    if (fit.error < best.error) {
+      best = fit;
+      std::copy_n(tried, n, q);
+    }
+  };
+  attempt((high - low) / 15.0f, low);
+  if (best.error == 0.0) return best;
+  for (int narrower = 0; narrower <= 10 && best.error > 0.0; ++narrower) {
+    const float cut = (high - low) * 0.02f * static_cast<float>(narrower);
+    float scale = (high - low - cut) / 15.0f, offset = low + 0.5f * cut;
+    for (int round = 0; round < 2; ++round) {
+      attempt(scale, offset);
+      // Least squares of x over the integers just tried.
+      float sum_q = 0.0f, sum_qq = 0.0f, sum_x = 0.0f, sum_qx = 0.0f;
+      for (int64_t i = 0; i < n; ++i) {
+        const float y = static_cast<float>(tried[i]);
+        sum_q += y, sum_qq += y * y, sum_x += x[i], sum_qx += y * x[i];
+      }
+      const float count = static_cast<float>(n), spread = count * sum_qq - sum_q * sum_q;
+      if (spread <= 0.0f) break;
+      scale = (count * sum_qx - sum_q * sum_x) / spread;
+      offset = (sum_x - scale * sum_q) / count;
+    }
+    attempt(scale, offset);
+  }
+  return best;
+}
+
+}  // namespace
+
+std::string to_string(const WeightFormat& format) {
+  using Kind = WeightFormat::Kind;
+  switch (format.kind) {
+    case Kind::f32:
+      return "fp32";
+    case Kind::f16:
+      return "fp16";
+    case Kind::bf16:
+    case Kind::bf16_dot:
+      return "bf16";
+    case Kind::integers:
+      break;
+  }
+  return "q" + std::to_string(int{format.bits});
+}
+
+void quantize_rows(const WeightFormat& format, const float* source, int64_t rows, int64_t k, uint8_t* q,
+                   uint16_t* scales, uint16_t* offsets) {
+  const bool q8 = format == WeightFormat::q8();
+  check_argument(q8 || format == WeightFormat::q4(), "quantize_rows: neither q8 nor q4");
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t begin = 0; begin < k; begin += kGroup) {
+      const int64_t n = std::min(kGroup, k - begin);
+      const float* const x = source + r * k + begin;
+      uint8_t* const to = q + r * k + begin;
+      if (!finite(x, n)) {  // stays visible: the results are NaN
+        std::fill_n(to, n, uint8_t{0});
+        *scales++ = 0x7e00;
+        if (!q8) *offsets++ = 0x7e00;
+      } else if (q8) {
+        *scales++ = round_q8(x, n, to);
+      } else {
+        const Fit fit = round_q4(x, n, to);
+        *scales++ = fit.scale;
+        *offsets++ = fit.offset;
+      }
+    }
+  }
+}
+
+}  // namespace transformers

@@ -1,0 +1,44 @@
+// What it is: what AVX-512 VNNI adds to vec_avx512.hpp: four products of bytes at a time.
+// Where it stands: src/kernels; gemm_int.inl is written over it. Included only by generated translation units.
+// Usage: `sum = VnniDot::dot(a, VnniDot::load(b), sum);`
+#pragma once
+
+#include "kernels/vec_avx512.hpp"
+
+#define TCPP_DOT VnniDot
+
+namespace transformers {
+namespace TCPP_KERNELS {
+namespace {
+
+// See Dot.
+struct VnniDot {
+  using Acc = __m512i;
+  using Word = __m512i;
+  using Element = int8_t;
+  static constexpr int kStep = 4;
+
+  static TCPP_INLINE Acc zero() { return _mm512_setzero_si512(); }
+  static TCPP_INLINE Acc set1(int32_t x) { return _mm512_set1_epi32(x); }
+  static TCPP_INLINE Word load(const char* p) { return _mm512_loadu_si512(p); }
+  static TCPP_INLINE Word low_half(Word x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+  static TCPP_INLINE Word high_half(Word x) { return low_half(_mm512_srli_epi16(x, 4)); }
+  static TCPP_INLINE void store_word(char* p, Word x) { _mm512_storeu_si512(p, x); }
+  // The activations are broadcast by the instruction itself, see V::fma_broadcast.
+  static TCPP_INLINE Acc dot(const char* a, Word b, Acc sum) {
+#if defined(__GNUC__)
+    __asm__("vpdpbusd %1%{1to16%}, %2, %0" : "+v"(sum) : "m"(*reinterpret_cast<const int32_t*>(a)), "v"(b));
+    return sum;
+#else
+    return _mm512_dpbusd_epi32(sum, b, _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(a)));
+#endif
+  }
+  static TCPP_INLINE V::Reg to_float(Acc x) { return _mm512_cvtepi32_ps(x); }
+  static TCPP_INLINE void store(Element* p, V::Reg x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+  }
+};
+
+}  // namespace
+}  // namespace TCPP_KERNELS
+}  // namespace transformers
