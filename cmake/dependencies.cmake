@@ -1,6 +1,6 @@
 # Libraries of others: the system's package when there is one, else the pinned release through FetchContent.
 # Each is looked for by whoever uses it: tcpp_require(NAME) makes the target named in the table at the end of this file.
-# None of them appears in the installed package: they are header-only or belong to the tests (docs/dependencies.md).
+# In the installed package only oniguruma appears, as a library that static builds link (docs/dependencies.md).
 include(FetchContent)
 if(POLICY CMP0135)
   cmake_policy(SET CMP0135 NEW)  # downloaded files are as old as their extraction
@@ -18,6 +18,22 @@ macro(tcpp_require name)
       _tcpp_fetch(nlohmann_json
         https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz
         d6c65aca6b1ed68e7a182f4757257b107ae403032760ed6ef121c9d55e81757d)
+    endif()
+  elseif("${name}" STREQUAL "oniguruma" AND NOT TARGET oniguruma)
+    # Debian's package has no CMake files; the release's own target is called onig.
+    find_path(ONIGURUMA_INCLUDE_DIR oniguruma.h)
+    find_library(ONIGURUMA_LIBRARY onig)
+    mark_as_advanced(ONIGURUMA_INCLUDE_DIR ONIGURUMA_LIBRARY)
+    if(ONIGURUMA_INCLUDE_DIR AND ONIGURUMA_LIBRARY)
+      add_library(oniguruma INTERFACE)
+      target_include_directories(oniguruma SYSTEM INTERFACE ${ONIGURUMA_INCLUDE_DIR})
+      target_link_libraries(oniguruma INTERFACE ${ONIGURUMA_LIBRARY})
+    else()
+      _tcpp_fetch(oniguruma
+        https://github.com/kkos/oniguruma/releases/download/v6.9.10/onig-6.9.10.tar.gz
+        2a5cfc5ae259e4e97f86b68dfffc152cdaffe94e2060b770cb827238d769fc05)
+      add_library(oniguruma INTERFACE)
+      target_link_libraries(oniguruma INTERFACE onig)
     endif()
   elseif("${name}" STREQUAL "Eigen3" AND NOT TARGET Eigen3::Eigen)
     find_package(Eigen3 3.4 QUIET NO_MODULE)
@@ -56,6 +72,9 @@ function(_tcpp_fetch name url sha256)
   set(CLI11_BUILD_EXAMPLES OFF CACHE BOOL "" FORCE)
   set(CLI11_BUILD_DOCS OFF CACHE BOOL "" FORCE)
   set(CLI11_INSTALL OFF CACHE BOOL "" FORCE)
+  set(BUILD_TEST OFF CACHE BOOL "" FORCE)
+  set(INSTALL_DOCUMENTATION OFF CACHE BOOL "" FORCE)
+  set(INSTALL_EXAMPLES OFF CACHE BOOL "" FORCE)
   set(BUILD_SHARED_LIBS OFF)
   if(name STREQUAL "Eigen3")
     FetchContent_Declare(${name} URL ${url} URL_HASH SHA256=${sha256} SOURCE_SUBDIR none)

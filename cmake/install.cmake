@@ -31,7 +31,7 @@ install(FILES ${PROJECT_BINARY_DIR}/package/transformersConfig.cmake ${PROJECT_B
   DESTINATION ${_package_dir})
 
 # pkg-config: the prefix is taken from where the file lies, so that an installed tree can be moved. A static library needs
-# threads at the consumer's link; a shared one has linked them itself.
+# threads and Oniguruma at the consumer's link; a shared one has linked them itself.
 file(RELATIVE_PATH _prefix_from_pc ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 if(BUILD_SHARED_LIBS)
   set(_pc_cflags "-DTCPP_SHARED")
@@ -39,7 +39,7 @@ if(BUILD_SHARED_LIBS)
   set(_pc_libs_private "-pthread")
 else()
   set(_pc_cflags "")
-  set(_pc_libs "-pthread")
+  set(_pc_libs "-lonig -pthread")
   set(_pc_libs_private "")
 endif()
 function(_tcpp_pkg_config name description library requires)

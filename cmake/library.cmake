@@ -59,6 +59,17 @@ tcpp_require(nlohmann_json)
 
 _tcpp_sources(_tokenizers_sources base tokenizers)
 _tcpp_library(transformers_tokenizers tokenizers ${_tokenizers_sources})
+# Regular expressions. Who links an installed static library links it too.
+tcpp_require(oniguruma)
+target_link_libraries(transformers_tokenizers PRIVATE $<BUILD_INTERFACE:oniguruma>)
+if(NOT BUILD_SHARED_LIBS)
+  if(TARGET onig)  # fetched, and installed beside this library
+    target_link_libraries(transformers_tokenizers INTERFACE
+      $<INSTALL_INTERFACE:$<INSTALL_PREFIX>/${CMAKE_INSTALL_LIBDIR}/${CMAKE_STATIC_LIBRARY_PREFIX}onig${CMAKE_STATIC_LIBRARY_SUFFIX}>)
+  else()
+    target_link_libraries(transformers_tokenizers INTERFACE $<INSTALL_INTERFACE:onig>)
+  endif()
+endif()
 
 # One translation unit per family of models/families.def, so that families compile in parallel and touching one rebuilds one.
 set(_family_sources "")

@@ -40,7 +40,7 @@ step() {
 # present PROBE: whether a command, or a header under the usual include folders, is there.
 present() {
   case $1 in
-    */*) [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ] ;;
+    */*|*.h) [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ] ;;
     *) command -v "$1" >/dev/null 2>&1 ;;
   esac
 }
@@ -77,7 +77,7 @@ need_build_tools() {
   local compiler="g++=c++"
   [ -z "${CXX:-}" ] || compiler="g++=${CXX%% *}"
   need "$compiler" cmake=cmake ninja-build=ninja pkg-config=pkg-config nlohmann-json3-dev=nlohmann/json.hpp \
-    libcli11-dev=CLI/CLI.hpp libgtest-dev=gtest/gtest.h libeigen3-dev=eigen3/Eigen/Core
+    libcli11-dev=CLI/CLI.hpp libgtest-dev=gtest/gtest.h libonig-dev=oniguruma.h libeigen3-dev=eigen3/Eigen/Core
 }
 
 # configure BUILD_DIR ARGUMENT...: cmake with the arguments, unless what is configured already will do (Ninja runs CMake

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "byte_level.hpp"
 #include "text_cleanup.hpp"
 #include "transformers/base/error.hpp"
 
@@ -53,6 +54,95 @@ std::vector<std::string> StripDecoder::decode(std::vector<std::string> tokens) c
     token = token.substr(begin, end - begin);
   }
   return tokens;
+}
+
+std::vector<std::string> ByteLevelDecoder::decode(std::vector<std::string> tokens) const {
+  std::string bytes;
+  for (const std::string& token : tokens) {
+    const std::size_t before = bytes.size();
+    for (std::size_t i = 0; i < token.size();) {
+      const int byte = byte_of(unicode::next(token, i));
+      if (byte < 0) {
+        bytes.resize(before);
+        bytes += token;
+        break;
+      }
+      bytes += static_cast<char>(byte);
+    }
+  }
+  return {unicode::to_well_formed(bytes)};
+}
+
+std::vector<std::string> MetaspaceDecoder::decode(std::vector<std::string> tokens) const {
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    replace_all(tokens[i], replacement, i == 0 && prepend_scheme != PrependScheme::never ? "" : " ");
+  }
+  return tokens;
+}
+
+std::vector<std::string> BPEDecoder::decode(std::vector<std::string> tokens) const {
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const std::string_view to = i + 1 < tokens.size() ? " " : "";
+    if (!suffix.empty()) {
+      replace_all(tokens[i], suffix, to);
+      continue;
+    }
+    // An empty suffix ends every character.
+    std::string out(to);
+    for (std::size_t k = 0; k < tokens[i].size();) {
+      unicode::append(out, unicode::next(tokens[i], k));
+      out += to;
+    }
+    tokens[i] = std::move(out);
+  }
+  return tokens;
+}
+
+std::vector<std::string> CTC::decode(std::vector<std::string> tokens) const {
+  tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
+  for (std::string& token : tokens) {
+    if (!pad_token.empty()) replace_all(token, pad_token, "");
+    if (!cleanup) continue;
+    for (const auto& [from, to] : kCleanup) replace_all(token, from, to);
+    if (!word_delimiter_token.empty()) replace_all(token, word_delimiter_token, " ");
+  }
+  std::erase(tokens, "");
+  return tokens;
+}
+
+std::vector<std::string> ByteFallback::decode(std::vector<std::string> tokens) const {
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
+  std::vector<std::string> out;
+  std::string bytes;
+  const auto flush = [&] {
+    if (bytes.empty()) return;
+    if (unicode::well_formed_prefix(bytes) == bytes.size()) {
+      out.push_back(bytes);
+    } else {
+      out.insert(out.end(), bytes.size(), "\xEF\xBF\xBD");
+    }
+    bytes.clear();
+  };
+  for (std::string& token : tokens) {
+    int high = -1, low = -1;
+    if (token.size() == 6 && token.starts_with("<0x") && token.back() == '>') {
+      high = token[3] == '+' ? 0 : digit(token[3]);  // "+A" is a number to the crate
+      low = digit(token[4]);
+    }
+    if (high >= 0 && low >= 0) {
+      bytes += static_cast<char>(high << 4 | low);
+    } else {
+      flush();
+      out.push_back(std::move(token));
+    }
+  }
+  flush();
+  return out;
 }
 
 std::vector<std::string> DecoderSequence::decode(std::vector<std::string> tokens) const {

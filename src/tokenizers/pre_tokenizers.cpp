@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "byte_level.hpp"
+#include "scanners.hpp"
 #include "transformers/base/error.hpp"
 
 namespace transformers {
@@ -84,6 +86,94 @@ void Split::pre_tokenize(PreTokenizedString& s) const {
       for (Match& m : matches) m.is_match = !m.is_match;
     }
     return n.split(matches, behavior);
+  });
+}
+
+void ByteLevel::pre_tokenize(PreTokenizedString& s) const {
+  s.split([&](NormalizedString& n) {
+    if (add_prefix_space && !n.text().starts_with(' ')) n.prepend(" ");
+    std::vector<NormalizedString> words;
+    if (use_regex) {
+      std::vector<Match> matches;
+      for (std::size_t begin = 0; begin < n.text().size();) {
+        const std::size_t end = scan_word(Scanner::gpt2, n.text(), begin);
+        matches.push_back({begin, end, true});
+        begin = end;
+      }
+      words = n.split(matches, SplitBehavior::isolated);
+    } else {
+      words.push_back(std::move(n));
+    }
+    for (NormalizedString& word : words) to_byte_level(word);
+    return words;
+  });
+}
+
+void Metaspace::fields(FieldVisitor& f) {
+  f("replacement", replacement);
+  if (unicode::count(replacement) != 1) {
+    throw Error(ErrorCode::corrupt_file, "the replacement of Metaspace is one character, found \"" + replacement + '"');
+  }
+  constexpr std::string_view kNames[] = {"always", "first", "never"};
+  f.choice("prepend_scheme", prepend_scheme, kNames);
+  f("split", split);
+  std::optional<bool> add_prefix_space;
+  f("add_prefix_space", add_prefix_space);
+  if (add_prefix_space == false && prepend_scheme != PrependScheme::never) {
+    throw Error(ErrorCode::corrupt_file, "add_prefix_space is false, but prepend_scheme is not \"never\"");
+  }
+}
+
+void Metaspace::pre_tokenize(PreTokenizedString& s) const {
+  s.split([&](NormalizedString& n) {
+    n.replace(find_string(n.text(), " "), replacement);
+    const bool prepends =
+        prepend_scheme == PrependScheme::always || (prepend_scheme == PrependScheme::first && n.original_begin() == 0);
+    if (prepends && !n.text().starts_with(replacement)) n.prepend(replacement);
+    if (split) return n.split(find_string(n.text(), replacement), SplitBehavior::merged_with_next);
+    std::vector<NormalizedString> whole;
+    whole.push_back(std::move(n));
+    return whole;
+  });
+}
+
+void UnicodeScripts::pre_tokenize(PreTokenizedString& s) const {
+  s.split([&](const NormalizedString& n) {
+    std::vector<NormalizedString> words;
+    std::size_t begin = n.text().size();
+    int last = 0;
+    for (std::size_t i = 0; i < n.text().size();) {
+      const std::size_t at = i;
+      const int script = unicode::script(unicode::next(n.text(), i));
+      if (script == 0 || script == last) continue;
+      if (last != 0) words.push_back(n.slice(begin, at));
+      begin = at;
+      last = script;
+    }
+    if (last != 0) words.push_back(n.slice(begin, n.text().size()));
+    return words;
+  });
+}
+
+void FixedLength::fields(FieldVisitor& f) {
+  f("length", length);
+  if (length <= 0) {
+    throw Error(ErrorCode::corrupt_file, "the length of FixedLength is 1 or more, found " + std::to_string(length));
+  }
+}
+
+void FixedLength::pre_tokenize(PreTokenizedString& s) const {
+  s.split([&](const NormalizedString& n) {
+    std::vector<NormalizedString> words;
+    std::size_t begin = 0;
+    int64_t code_points = 0;
+    for (std::size_t i = 0; i < n.text().size();) {
+      unicode::next(n.text(), i);
+      if (++code_points % length != 0 && i < n.text().size()) continue;
+      words.push_back(n.slice(begin, i));
+      begin = i;
+    }
+    return words;
   });
 }
 

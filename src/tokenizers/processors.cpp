@@ -206,6 +206,17 @@ std::vector<Encoding> RobertaProcessing::process(std::vector<Encoding> encodings
   return encodings;
 }
 
+std::vector<Encoding> ByteLevelProcessing::process(std::vector<Encoding> encodings, bool) const {
+  for (std::size_t i = 0; i < encodings.size(); ++i) {
+    if (trim_offsets) {
+      trim(encodings[i], add_prefix_space);
+      for (Encoding& o : encodings[i].overflowing) trim(o, add_prefix_space);
+    }
+    set_sequence_ids(encodings[i], static_cast<int32_t>(i));
+  }
+  return encodings;
+}
+
 void TemplateProcessing::fields(FieldVisitor& f) {
   Value single_value = write_pieces(single), pair_value = write_pieces(pair);
   Value::Object tokens;

@@ -160,8 +160,6 @@ TEST(HostileT1, UnknownComponentsAreNamed) {
                from_json(json("model", R"({"type": "BPE", "vocab": {"a": 0, "aa": 1}, "merges": [["a", "a", "a"]]})")));
   EXPECT_ERROR(ErrorCode::corrupt_file, "expected [piece, score] (tokenizer.json: model.vocab[1])",
                from_json(json("model", R"({"type": "Unigram", "unk_id": 0, "vocab": [["a", 0], ["b", "c"]]})")));
-  EXPECT_ERROR(ErrorCode::unsupported, "a Regex pattern is not supported here yet (tokenizer.json: normalizer)",
-               from_json(json("normalizer", R"({"type": "Replace", "pattern": {"Regex": "x"}, "content": ""})")));
 }
 
 TEST(HostileT1, WrongShapes) {

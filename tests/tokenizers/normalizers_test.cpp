@@ -55,10 +55,60 @@ TEST(Replace, StringPattern) {
   EXPECT_EQ(replace.decode({"''", "a''a"}), (std::vector<std::string>{"\"", "a\"a"}));
 }
 
-TEST(Replace, RegexPatternIsNotSupported) {
+TEST(Replace, RegexPattern) {
   Replace replace;
-  const Value v = parse_json(R"({"pattern": {"Regex": " +"}, "content": " "})", "x");
-  EXPECT_ERROR(ErrorCode::unsupported, "a Regex pattern is not supported here yet", read_fields(replace, v, "x"));
+  const Value v = parse_json(R"({"pattern": {"Regex": " {2,}"}, "content": " "})", "x");
+  read_fields(replace, v, "x");
+  EXPECT_EQ(normalize(replace, "a   b c  "), "a b c ");
+  EXPECT_EQ(to_json(write_fields(replace)), to_json(v));
+}
+
+TEST(ByteLevelNormalizer, BytesAsCharacters) {
+  EXPECT_EQ(normalize(ByteLevelNormalizer{}, " a\xC3\xA9\n"),
+            "\xC4\xA0"
+            "a\xC3\x83\xC2\xA9\xC4\x8A");
+}
+
+// One rule, "a" -> "bc", in a double array made by hand: the root leads to unit 'a', that to its value at 255.
+std::string one_rule(uint32_t value = 0, uint32_t words = 256) {
+  std::string out;
+  const auto put = [&](uint32_t v) {
+    for (int i = 0; i < 4; ++i) out += static_cast<char>(v >> (8 * i));
+  };
+  put(words * 4);
+  for (uint32_t i = 0; i < words; ++i)
+    put(i == 'a' ? 'a' | 1u << 8 | ('a' ^ 255u) << 10 : i == 255 ? 1u << 31 | value : 0);
+  return out + "bc" + std::string(1, '\0');
+}
+
+// A rule that fits the start of a grapheme cluster replaces all of it, if it is shorter than 6 bytes.
+TEST(Precompiled, ReplacesClusters) {
+  const Precompiled p{one_rule()};
+  EXPECT_EQ(normalize(p, "xay"), "xbcy");
+  EXPECT_EQ(normalize(p, "a\xCC\x81y"), "bcy");
+  EXPECT_EQ(normalize(p, "a\xCC\x81\xCC\x81\xCC\x81y"), "bc\xCC\x81\xCC\x81\xCC\x81y");
+  NormalizedString s("xay");
+  p.normalize(s);
+  EXPECT_EQ(s.original(1, 2), (ByteRange{1, 2}));
+  EXPECT_EQ(s.original(2, 3), (ByteRange{1, 2}));
+  EXPECT_EQ(s.original(3, 4), (ByteRange{2, 3}));
+  const Value written = write_fields(p);
+  Precompiled again;
+  read_fields(again, written, "x");
+  EXPECT_EQ(normalize(again, "xay"), "xbcy");
+}
+
+TEST(HostileT6, RulesThatAreNone) {
+  const auto read = [](const std::string& text) {
+    Precompiled p;
+    read_fields(p, Value(Value::Object{{"precompiled_charsmap", Value(text)}}), "x");
+  };
+  EXPECT_ERROR(ErrorCode::corrupt_file, "precompiled_charsmap: expected base64", read("a*=="));
+  EXPECT_ERROR(ErrorCode::corrupt_file, "precompiled_charsmap: 0 bytes are too few", read(""));
+  EXPECT_ERROR(ErrorCode::corrupt_file, "precompiled_charsmap: a double array of 1024 bytes does not fit into 200",
+               Precompiled(one_rule().substr(0, 200)));
+  EXPECT_ERROR(ErrorCode::corrupt_file, "precompiled_charsmap: unit 97 stands for no text", Precompiled(one_rule(3)));
+  EXPECT_ERROR(ErrorCode::corrupt_file, "precompiled_charsmap: unit 97 leads nowhere", Precompiled(one_rule(0, 200)));
 }
 
 TEST(NormalizerSequence, OneAfterTheOther) {

@@ -14,7 +14,8 @@
 
 #include "transformers/base/export.hpp"
 #include "transformers/base/fields.hpp"
-#include "transformers/tokenizers/normalizers.hpp"  // Replace
+#include "transformers/tokenizers/normalizers.hpp"     // Replace
+#include "transformers/tokenizers/pre_tokenizers.hpp"  // Metaspace
 
 namespace transformers {
 
@@ -49,6 +50,49 @@ struct TCPP_API StripDecoder {
   std::vector<std::string> decode(std::vector<std::string> tokens) const;
 };
 
+// The characters of byte-level tokens back to bytes, all tokens in one; one with another character stays as it is.
+struct TCPP_API ByteLevelDecoder {
+  static constexpr std::string_view type = "ByteLevel";
+  void fields(FieldVisitor&) {}
+  std::vector<std::string> decode(std::vector<std::string> tokens) const;
+};
+
+// `replacement` back to spaces; those of the first token, which Metaspace put there, vanish.
+struct TCPP_API MetaspaceDecoder : Metaspace {
+  std::vector<std::string> decode(std::vector<std::string> tokens) const;
+};
+
+// `suffix` (the end of a word) becomes a space, at the last token nothing.
+struct TCPP_API BPEDecoder {
+  static constexpr std::string_view type = "BPEDecoder";
+  std::string suffix = "</w>";
+  void fields(FieldVisitor& f) { f("suffix", suffix); }
+  std::vector<std::string> decode(std::vector<std::string> tokens) const;
+};
+
+// Connectionist temporal classification: repeated tokens count once, pad_token separates them, word_delimiter_token
+// is a space.
+struct TCPP_API CTC {
+  static constexpr std::string_view type = "CTC";
+  std::string pad_token = "<pad>";
+  std::string word_delimiter_token = "|";
+  bool cleanup = true;
+
+  void fields(FieldVisitor& f) {
+    f("pad_token", pad_token);
+    f("word_delimiter_token", word_delimiter_token);
+    f("cleanup", cleanup);
+  }
+  std::vector<std::string> decode(std::vector<std::string> tokens) const;
+};
+
+// Runs of <0x00> ... <0xFF> to the text whose bytes they are, to U+FFFD each where they are not UTF-8.
+struct TCPP_API ByteFallback {
+  static constexpr std::string_view type = "ByteFallback";
+  void fields(FieldVisitor&) {}
+  std::vector<std::string> decode(std::vector<std::string> tokens) const;
+};
+
 struct Decoder;
 
 struct TCPP_API DecoderSequence {
@@ -62,7 +106,9 @@ struct TCPP_API DecoderSequence {
 
 struct TCPP_API Decoder {
   static constexpr std::string_view stage = "decoder";
-  std::variant<WordPieceDecoder, Fuse, StripDecoder, Replace, DecoderSequence> value;
+  std::variant<WordPieceDecoder, Fuse, StripDecoder, Replace, ByteLevelDecoder, MetaspaceDecoder, BPEDecoder, CTC,
+               ByteFallback, DecoderSequence>
+      value;
 
   std::vector<std::string> decode_chain(std::vector<std::string> tokens) const {
     return std::visit([&](const auto& d) { return d.decode(std::move(tokens)); }, value);

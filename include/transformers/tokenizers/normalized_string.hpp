@@ -70,6 +70,9 @@ class TCPP_API NormalizedString {
   // The original bytes behind [begin, end) of text(), which must not be empty.
   ByteRange original(std::size_t begin, std::size_t end) const { return {from_[begin].begin, from_[end - 1].end}; }
 
+  // Where in the original this piece begins.
+  std::size_t original_begin() const noexcept { return begin_; }
+
   // text() from byte `begin` to `end`, with its origins.
   NormalizedString slice(std::size_t begin, std::size_t end) const;
   std::vector<NormalizedString> split(std::span<const Match> matches, SplitBehavior behavior) const;

@@ -5,9 +5,12 @@
 // Source: the `tokenizers` crate 0.23, normalizers/*.rs.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -93,12 +96,17 @@ struct TCPP_API Strip {
   void normalize(NormalizedString& s) const { s.strip(strip_left, strip_right); }
 };
 
-// A `pattern` of tokenizer.json: {"String": "..."}. {"Regex": "..."} is Error(unsupported) for now.
-struct TCPP_API Pattern {
-  std::string string;
+class Regex;  // src/tokenizers/regex.hpp
 
-  void field(FieldVisitor& f);  // visits "pattern"
-  std::vector<Match> find(std::string_view text) const { return find_string(text, string); }
+// A `pattern` of tokenizer.json: {"String": "..."} or {"Regex": "..."}.
+struct TCPP_API Pattern {
+  std::string text;
+  std::shared_ptr<const Regex> regex = {};  // absent: `text` is looked for as it stands
+
+  static Pattern string(std::string text) { return {std::move(text), nullptr}; }
+  static Pattern regular_expression(std::string text);  // Errors: see Regex
+  void field(FieldVisitor& f);                          // visits "pattern"
+  std::vector<Match> find(std::string_view text) const;
 };
 
 struct TCPP_API Replace {
@@ -112,6 +120,32 @@ struct TCPP_API Replace {
   }
   void normalize(NormalizedString& s) const { s.replace(pattern.find(s.text()), content); }
   std::vector<std::string> decode(std::vector<std::string> tokens) const;  // it is a decoder too
+};
+
+// Every byte as the visible character that stands for it in byte-level vocabularies: " " is U+0120.
+struct TCPP_API ByteLevelNormalizer {
+  static constexpr std::string_view type = "ByteLevel";
+  void fields(FieldVisitor&) {}
+  void normalize(NormalizedString& s) const;
+};
+
+// SentencePiece's normalization rules, as its models carry them: a double array of byte strings, and the texts that
+// replace them. A grapheme cluster of less than 6 bytes is looked up first, then its code points one by one; the
+// shortest rule that fits its start replaces all of it.
+struct TCPP_API Precompiled {
+  static constexpr std::string_view type = "Precompiled";
+
+  Precompiled() = default;
+  // The rules themselves, not in base64. Error(corrupt_file) for what is none.
+  explicit Precompiled(std::string_view charsmap);
+  void fields(FieldVisitor& f);  // "precompiled_charsmap", in base64
+  void normalize(NormalizedString& s) const;
+  // The text that replaces `chunk`, if there is a rule. Lives as long as this.
+  std::optional<std::string_view> find(std::string_view chunk) const noexcept;
+
+ private:
+  std::shared_ptr<const std::vector<uint32_t>> units_;  // of the double array
+  std::shared_ptr<const std::string> texts_;            // each ends with NUL
 };
 
 struct TCPP_API Prepend {
@@ -138,7 +172,7 @@ struct TCPP_API NormalizerSequence {
 struct TCPP_API Normalizer {
   static constexpr std::string_view stage = "normalizer";
   std::variant<BertNormalizer, Lowercase, StripAccents, NFC, NFD, NFKC, NFKD, Nmt, Strip, Replace, Prepend,
-               NormalizerSequence>
+               ByteLevelNormalizer, Precompiled, NormalizerSequence>
       value;
 
   void normalize(NormalizedString& s) const {

@@ -5,6 +5,7 @@
 // Source: the `tokenizers` crate 0.23, pre_tokenizers/*.rs.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -79,6 +80,52 @@ struct TCPP_API Split {
   void pre_tokenize(PreTokenizedString& s) const;
 };
 
+// GPT-2's words, of bytes as visible characters. `trim_offsets` is the post-processor's of that name.
+struct TCPP_API ByteLevel {
+  static constexpr std::string_view type = "ByteLevel";
+  bool add_prefix_space = true;  // a space before what does not begin with one
+  bool trim_offsets = true;
+  bool use_regex = true;  // false: what comes is split already
+
+  void fields(FieldVisitor& f) {
+    f("add_prefix_space", add_prefix_space);
+    f("trim_offsets", trim_offsets);
+    f("use_regex", use_regex);
+  }
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+enum class PrependScheme { always, first, never };
+
+// SentencePiece's words: spaces become `replacement`, which also stands before the first word, and begin a word each.
+struct TCPP_API Metaspace {
+  static constexpr std::string_view type = "Metaspace";
+  std::string replacement = "\xE2\x96\x81";              // one code point; U+2581
+  PrependScheme prepend_scheme = PrependScheme::always;  // first: only where the text begins
+  bool split = true;
+
+  // Error(corrupt_file) for a replacement of another length, and add_prefix_space (of older files) false with another
+  // scheme than never.
+  void fields(FieldVisitor& f);
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+// Words of one script each; spaces fit any, and so do unassigned code points, which are lost before the first word.
+struct TCPP_API UnicodeScripts {
+  static constexpr std::string_view type = "UnicodeScripts";
+  void fields(FieldVisitor&) {}
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
+// Words of so many code points, the last one of what is left.
+struct TCPP_API FixedLength {
+  static constexpr std::string_view type = "FixedLength";
+  int64_t length = 5;
+
+  void fields(FieldVisitor& f);
+  void pre_tokenize(PreTokenizedString& s) const;
+};
+
 struct PreTokenizer;
 
 struct TCPP_API PreTokenizerSequence {
@@ -92,8 +139,8 @@ struct TCPP_API PreTokenizerSequence {
 
 struct TCPP_API PreTokenizer {
   static constexpr std::string_view stage = "pre_tokenizer";
-  std::variant<BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation, Digits, CharDelimiterSplit, Split,
-               PreTokenizerSequence>
+  std::variant<BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation, Digits, CharDelimiterSplit, Split, ByteLevel,
+               Metaspace, UnicodeScripts, FixedLength, PreTokenizerSequence>
       value;
 
   void pre_tokenize(PreTokenizedString& s) const {

@@ -90,6 +90,22 @@ struct TCPP_API TemplateProcessing {
   std::vector<Encoding> process(std::vector<Encoding> encodings, bool add_special_tokens) const;
 };
 
+// Leaves white space out of the offsets, as RobertaProcessing does; puts no tokens around.
+struct TCPP_API ByteLevelProcessing {
+  static constexpr std::string_view type = "ByteLevel";
+  bool add_prefix_space = true;
+  bool trim_offsets = true;
+  bool use_regex = true;  // the pre-tokenizer's of that name
+
+  void fields(FieldVisitor& f) {
+    f("add_prefix_space", add_prefix_space);
+    f("trim_offsets", trim_offsets);
+    f("use_regex", use_regex);
+  }
+  int64_t added_tokens(bool) const { return 0; }
+  std::vector<Encoding> process(std::vector<Encoding> encodings, bool add_special_tokens) const;
+};
+
 struct PostProcessor;
 
 struct TCPP_API PostProcessorSequence {
@@ -104,7 +120,7 @@ struct TCPP_API PostProcessorSequence {
 
 struct TCPP_API PostProcessor {
   static constexpr std::string_view stage = "post_processor";
-  std::variant<BertProcessing, RobertaProcessing, TemplateProcessing, PostProcessorSequence> value;
+  std::variant<BertProcessing, RobertaProcessing, TemplateProcessing, ByteLevelProcessing, PostProcessorSequence> value;
 
   // Special tokens put around one text, or two.
   int64_t added_tokens(bool pair) const {

@@ -2,7 +2,8 @@
 // normal forms), exactly as Hugging Face's `tokenizers` sees them, whatever Unicode version the system knows.
 // Where it stands: tokenizers; normalizers and pre-tokenizers are written with it.
 // Usage: `for (size_t i = 0; i < text.size();) { char32_t c = unicode::next(text, i); ... }`
-// Source: src/tokenizers/unicode_tables.inc, found out from tokenizers 0.23.3 by tests/reference/make_unicode.py.
+// Source: src/tokenizers/{unicode,text}_tables.inc, found out from tokenizers 0.23.3 by
+// tests/reference/make_{unicode,text_tables}.py.
 #pragma once
 
 #include <cstddef>
@@ -79,6 +80,28 @@ inline bool is_numeric(char32_t c) noexcept { return properties(c) & Property::n
 inline bool is_word(char32_t c) noexcept { return properties(c) & Property::word; }
 // Canonical combining class 0: keeps its place in the canonical ordering.
 inline bool is_starter(char32_t c) noexcept { return properties(c) >> kClassShift == 0; }
+
+// What the package's regular expressions, and its segmentation into graphemes, take a code point for: a set of these
+// bits, the class of its grapheme cluster break and that of its Indic conjunct break above them.
+enum TextProperty : uint16_t {
+  regex_letter = 1 << 0,  // \p{L}
+  regex_number = 1 << 1,  // \p{N}
+  regex_space = 1 << 2,   // \s
+  regex_mark = 1 << 3,    // \p{M}
+  regex_upper = 1 << 4,   // \p{Lu} \p{Lt}
+  regex_lower = 1 << 5,   // \p{Ll}
+};
+TCPP_API uint16_t text_properties(char32_t c) noexcept;
+// Its general category, as an index into kCategories.
+TCPP_API uint8_t category(char32_t c) noexcept;
+inline constexpr std::string_view kCategories[] = {"Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd",
+                                                   "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm",
+                                                   "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co"};
+// Bytes of the extended grapheme cluster that begins at byte `begin` of well-formed UTF-8.
+// Source: Unicode annex 29, rules GB3 to GB13.
+TCPP_API std::size_t cluster_length(std::string_view text, std::size_t begin) noexcept;
+// The script of a code point as UnicodeScripts counts them, from 1 on (Hiragana and Katakana are Han); 0 fits any.
+TCPP_API uint8_t script(char32_t c) noexcept;
 
 // A mapping of one code point to several: `size` of them at `data`, which lives forever.
 struct Mapping {
