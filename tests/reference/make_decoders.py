@@ -41,7 +41,7 @@ def rope(kind, theta=10000.0, **more):
 
 # options: those of model_cases.py; positions (explicit position_ids up to that value), scale (of the embeddings' random
 # values), pad (the id that fills "." and stands in the middle of row 0), whole (cannot be cut into calls: its angles
-# depend on the length), legacy (members of config.json added or, when None, removed, after spelling)
+# depend on the length), rename (parts of tensors' names in the file), legacy (members of config.json added or, when None, removed, after spelling)
 CASES = [
     case("gpt2", "model", "GPT2Model", MIXED),
     case("gpt2", "lm", "GPT2LMHeadModel", MIXED, spelling=4),
@@ -90,6 +90,81 @@ CASES = [
     case("mistral", "seqcls", "MistralForSequenceClassification", MIXED, dict(sliding_window=4, **labels(3)), pad=0),
     case("mistral", "tokencls", "MistralForTokenClassification", SOME, labels(3)),
     case("mistral", "qa", "MistralForQuestionAnswering", SOME),
+
+    case("qwen2", "lm", "Qwen2ForCausalLM", MIXED, spelling=4),
+    case("qwen2", "lm-window", "Qwen2ForCausalLM", LONG, dict(num_hidden_layers=3, use_sliding_window=True, sliding_window=5, max_window_layers=1, tie_word_embeddings=True), spelling=4),
+    case("qwen2", "lm-layer-types", "Qwen2ForCausalLM", SOME, dict(use_sliding_window=True, sliding_window=3, layer_types=["sliding_attention", "full_attention"])),
+    case("qwen2", "seqcls", "Qwen2ForSequenceClassification", MIXED, labels(3), pad=0),
+    case("qwen2", "tokencls", "Qwen2ForTokenClassification", SOME, labels(2)),
+    case("qwen2", "qa", "Qwen2ForQuestionAnswering", RIGHT),
+    case("qwen3", "lm", "Qwen3ForCausalLM", MIXED),
+    case("qwen3", "lm-biases", "Qwen3ForCausalLM", LEFT, dict(attention_bias=True, head_dim=10, tie_word_embeddings=True), spelling=4),
+    case("qwen3", "model-window", "Qwen3Model", LONG, dict(use_sliding_window=True, sliding_window=6, max_window_layers=1)),
+    case("qwen3", "seqcls", "Qwen3ForSequenceClassification", SOME, labels(3), pad=0),
+    case("qwen3", "qa", "Qwen3ForQuestionAnswering", SOME),
+
+    case("gemma", "lm", "GemmaForCausalLM", MIXED, scale=0.2),
+    case("gemma", "lm-gelu", "GemmaForCausalLM", LEFT, dict(num_key_value_heads=1, attention_bias=True), scale=0.2, spelling=4, legacy=dict(hidden_act="gelu"),
+         note="hidden_act gelu stands for the tanh form"),
+    case("gemma", "model-embeds", "GemmaModel", RIGHT, embeds=True, note="inputs_embeds are not scaled"),
+    case("gemma", "seqcls", "GemmaForSequenceClassification", SOME, labels(3), scale=0.2, pad=0),
+    case("gemma", "tokencls", "GemmaForTokenClassification", SOME, labels(3), scale=0.2),
+    case("gemma2", "lm", "Gemma2ForCausalLM", MIXED, dict(sliding_window=4, query_pre_attn_scalar=12, attn_logit_softcapping=2.0, final_logit_softcapping=3.0, num_hidden_layers=3), scale=0.2),
+    case("gemma2", "lm-no-caps", "Gemma2ForCausalLM", LONG, dict(sliding_window=8, attn_logit_softcapping=None, final_logit_softcapping=None), scale=0.2, spelling=4),
+    case("gemma2", "seqcls", "Gemma2ForSequenceClassification", SOME, labels(3), scale=0.2, pad=0),
+    case("gemma2", "tokencls", "Gemma2ForTokenClassification", SOME, dict(hidden_activation="silu", **labels(2)), scale=0.2),
+    case("gemma3_text", "lm", "Gemma3ForCausalLM", MIXED, dict(num_hidden_layers=3, sliding_window=4, query_pre_attn_scalar=10,
+         layer_types=["sliding_attention", "full_attention", "sliding_attention"], rope_parameters={
+             "full_attention": dict(rope_type="linear", factor=4.0, rope_theta=5000.0), "sliding_attention": dict(rope_type="default", rope_theta=300.0)}), scale=0.2),
+    case("gemma3_text", "lm-4x", "Gemma3ForCausalLM", LONG, dict(num_hidden_layers=3, sliding_window=6, final_logit_softcapping=4.0, attn_logit_softcapping=5.0, attention_bias=True,
+         layer_types=["sliding_attention", "full_attention", "sliding_attention"], rope_parameters={
+             "full_attention": dict(rope_type="linear", factor=2.0, rope_theta=7000.0), "sliding_attention": dict(rope_type="default", rope_theta=200.0)}),
+         scale=0.2, legacy=dict(layer_types=None, rope_parameters=None, sliding_window_pattern=2, rope_theta=7000.0, rope_local_base_freq=200.0, rope_scaling=dict(rope_type="linear", factor=2.0)),
+         note="4.x: the pattern is a number, the two bases are fields"),
+    case("gemma3_text", "model-defaults", "Gemma3TextModel", SOME, dict(num_hidden_layers=7, hidden_size=16, intermediate_size=17), scale=0.2,
+         legacy=dict(layer_types=None, rope_parameters=None)),
+    case("gemma3_text", "seqcls", "Gemma3TextForSequenceClassification", SOME, labels(3), scale=0.2, pad=0),
+
+    case("phi3", "lm", "Phi3ForCausalLM", MIXED, spelling=4),
+    case("phi3", "lm-partial-window", "Phi3ForCausalLM", LONG, dict(hidden_size=40, sliding_window=7, **rope("default", partial_rotary_factor=0.5))),
+    case("phi3", "lm-longrope", "Phi3ForCausalLM", LONG, dict(hidden_size=40, max_position_embeddings=96, original_max_position_embeddings=24, **rope("longrope", partial_rotary_factor=0.8,
+         short_factor=[1.0, 1.1, 1.3, 2.0], long_factor=[1.0, 2.5, 3.0, 6.0])), spelling=4, whole=True),
+    case("phi3", "lm-longrope-short", "Phi3ForCausalLM", SOME, dict(max_position_embeddings=96, original_max_position_embeddings=24, **rope("longrope", short_factor=[1.0, 1.1, 1.3],
+         long_factor=[1.0, 2.5, 3.0]))),
+    case("phi3", "seqcls", "Phi3ForSequenceClassification", SOME, labels(3), pad=0),
+    case("phi3", "tokencls", "Phi3ForTokenClassification", SOME, labels(3)),
+
+    case("opt", "model", "OPTModel", MIXED, pad=1),
+    case("opt", "lm", "OPTForCausalLM", MIXED, pad=1, spelling=4, without=["lm_head."]),
+    case("opt", "lm-after", "OPTForCausalLM", LEFT, dict(do_layer_norm_before=False, word_embed_proj_dim=18, activation_function="gelu"), pad=1, note="as the 350m model is"),
+    case("opt", "lm-bare", "OPTForCausalLM", HOLES, dict(enable_bias=False, layer_norm_elementwise_affine=False, tie_word_embeddings=False), pad=1),
+    case("opt", "lm-no-final-norm", "OPTForCausalLM", RIGHT, pad=1, legacy={"_remove_final_layer_norm": True}, config_after={"_remove_final_layer_norm": True}),
+    case("opt", "lm-embeds", "OPTForCausalLM", SOME, dict(word_embed_proj_dim=16), embeds=True),
+    case("opt", "lm-positions", "OPTForCausalLM", SOME, positions=37, pad=1),
+    case("opt", "seqcls", "OPTForSequenceClassification", ["11111100", "00111100", "1101110."], dict(word_embed_proj_dim=18, **labels(3)), pad=1),
+    case("opt", "qa", "OPTForQuestionAnswering", SOME, pad=1),
+
+    case("gpt_neox", "model", "GPTNeoXModel", MIXED),
+    case("gpt_neox", "lm", "GPTNeoXForCausalLM", MIXED, rope("default", partial_rotary_factor=0.25), legacy=dict(rope_parameters=None, rotary_pct=0.25, rotary_emb_base=10000),
+         note="4.x: rotary_pct and rotary_emb_base; two columns of eight are turned"),
+    case("gpt_neox", "lm-serial", "GPTNeoXForCausalLM", LEFT, dict(use_parallel_residual=False, attention_bias=False, tie_word_embeddings=True, hidden_act="relu", **rope("default", 500.0, partial_rotary_factor=1.0))),
+    case("gpt_neox", "lm-linear", "GPTNeoXForCausalLM", HOLES, rope("linear", factor=3.0, partial_rotary_factor=0.8), positions=47),
+    case("gpt_neox", "lm-embed-out", "GPTNeoXForCausalLM", RIGHT, rename={"lm_head.": "embed_out."}, note="the head's older name"),
+    case("gpt_neox", "seqcls", "GPTNeoXForSequenceClassification", SOME, dict(pad_token_id=0, **labels(3)), pad=0),
+    case("gpt_neox", "tokencls", "GPTNeoXForTokenClassification", SOME, labels(3)),
+    case("gpt_neox", "qa", "GPTNeoXForQuestionAnswering", SOME),
+
+    case("openai_gpt", "model", "OpenAIGPTModel", MIXED, skip_rows=[]),
+    case("openai_gpt", "lm", "OpenAIGPTLMHeadModel", SOME, spelling=4),
+    case("openai_gpt", "lm-types", "OpenAIGPTLMHeadModel", HOLES, dict(afn="swish"), segments=True, positions=39),
+    case("openai_gpt", "lm-relu-embeds", "OpenAIGPTLMHeadModel", RIGHT, dict(afn="relu", layer_norm_epsilon=1e-3), embeds=True),
+    case("openai_gpt", "seqcls", "OpenAIGPTForSequenceClassification", SOME, dict(pad_token_id=0, **labels(3)), pad=0),
+
+    case("ctrl", "model", "CTRLModel", MIXED, scale=0.2),
+    case("ctrl", "lm", "CTRLLMHeadModel", SOME, scale=0.2, spelling=4),
+    case("ctrl", "lm-odd-types", "CTRLLMHeadModel", LEFT, dict(n_embd=21, layer_norm_epsilon=1e-3), scale=0.2, segments=True),
+    case("ctrl", "lm-embeds-positions", "CTRLLMHeadModel", RIGHT, embeds=True, positions=39, note="inputs_embeds are scaled here"),
+    case("ctrl", "seqcls", "CTRLForSequenceClassification", SOME, dict(pad_token_id=0, **labels(3)), scale=0.2, pad=0),
 ]
 
 
@@ -122,6 +197,8 @@ def state_dict(c, config):
     weights = {k: v for k, v in weights.items() if not any(k.startswith(w) for w in c.get("without", []))}
     if c.get("prefix") == "strip":
         weights = {k.removeprefix(model.base_model_prefix + "."): v for k, v in weights.items()}
+    for old, new in c.get("rename", {}).items():
+        weights = {k.replace(old, new): v for k, v in weights.items()}
     weights = {k: v.to(getattr(torch, c.get("store", "bfloat16"))).contiguous() for k, v in weights.items()}
     for k, shape in c.get("stray", {}).items():
         weights[k] = torch.ones(shape)

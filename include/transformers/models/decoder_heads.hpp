@@ -32,6 +32,7 @@ class CausalLM : public EncoderModel<Backbone> {
   void weights(WeightVisitor& w) override {
     w(Backbone::base_model_prefix, this->backbone_);
     std::vector<std::string> names{"lm_head.weight"};
+    if constexpr (requires { Backbone::older_head_name; }) names.emplace_back(Backbone::older_head_name);
     if (this->config_.tie_word_embeddings) {
       names.push_back(std::string(Backbone::base_model_prefix) + "." + std::string(Backbone::embedding_name));
     }

@@ -4,6 +4,7 @@
 // it.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -98,6 +99,38 @@ struct LlamaConfig : PretrainedConfig {
   }
 };
 
+// config.json's layer_types, which of its layers attend in a sliding window.
+struct LayerTypes {
+  std::optional<std::vector<std::string>> names;  // absent: the family's own pattern
+
+  void fields(FieldVisitor& f) { f("layer_types", names, "sliding_attention or full_attention for each layer"); }
+  // `pattern(layer)`: whether that layer slides where the file does not say.
+  template <class Pattern>
+  void finish(const PretrainedConfig& c, int64_t num_hidden_layers, Pattern pattern) {
+    sliding_.clear();
+    if (names && static_cast<int64_t>(names->size()) != num_hidden_layers) {
+      throw Error(ErrorCode::invalid_argument,
+                  "layer_types has " + std::to_string(names->size()) + " entries for " +
+                      std::to_string(num_hidden_layers) + " layers",
+                  c.where);
+    }
+    for (int64_t i = 0; i < num_hidden_layers; ++i) {
+      const std::string name =
+          !names ? pattern(i) ? "sliding_attention" : "full_attention" : (*names)[static_cast<std::size_t>(i)];
+      if (name != "sliding_attention" && name != "full_attention") {
+        throw Error(ErrorCode::unsupported,
+                    "layer type " + quote(name) + " (supported: sliding_attention, full_attention)", c.where);
+      }
+      sliding_.push_back(name == "sliding_attention");
+    }
+  }
+  bool sliding(int64_t layer) const { return sliding_[static_cast<std::size_t>(layer)]; }
+  bool any() const { return std::find(sliding_.begin(), sliding_.end(), true) != sliding_.end(); }
+
+ private:
+  std::vector<bool> sliding_;
+};
+
 // One forward pass: what layers share. Scratch: normed [tokens, hidden_size], qkv [tokens, (heads + 2 kv heads) *
 // head_dim], and GatedMLP's.
 struct Pass {
@@ -142,13 +175,14 @@ struct LlamaAttention {
   }
 };
 
-struct LlamaDecoderLayer {
-  LlamaAttention self_attn;
+template <class Attention, class Norm = RMSNorm>
+struct DecoderLayer {
+  Attention self_attn;
   GatedMLP mlp;
-  RMSNorm input_layernorm, post_attention_layernorm;
+  Norm input_layernorm, post_attention_layernorm;
 
   template <class Config>
-  LlamaDecoderLayer(const Config& c, int64_t layer)
+  DecoderLayer(const Config& c, int64_t layer)
       : self_attn(c, layer),
         mlp(c.hidden_size, c.intermediate_size, c.activation(), c.mlp_bias ? Linear::Bias::yes : Linear::Bias::no),
         input_layernorm(c.hidden_size, c.rms_norm_eps),
@@ -171,6 +205,8 @@ struct LlamaDecoderLayer {
     mlp.forward(pass.normed, tokens, pass.mlp, hidden, /*residual=*/hidden);
   }
 };
+
+using LlamaDecoderLayer = DecoderLayer<LlamaAttention>;
 
 // Words -> layers -> norm; also the skeleton of those built on Llama, which bring their own config, layer, norm or
 // words.

@@ -52,8 +52,12 @@ class ScaledEmbedding : public Embedding {
   using Embedding::Embedding;
   void forward(std::span<const int32_t> ids, float* out, std::string_view ids_name) const {
     Embedding::forward(ids, out, ids_name);
-    const float scale = static_cast<float>(std::sqrt(static_cast<double>(embedding_dim())));
-    for (int64_t i = 0; i < static_cast<int64_t>(ids.size()) * embedding_dim(); ++i) out[i] *= scale;
+    scale(out, static_cast<int64_t>(ids.size()));
+  }
+  // x [rows, embedding_dim], in place.
+  void scale(float* x, int64_t rows) const {
+    const float factor = static_cast<float>(std::sqrt(static_cast<double>(embedding_dim())));
+    for (int64_t i = 0; i < rows * embedding_dim(); ++i) x[i] *= factor;
   }
 };
 

@@ -103,4 +103,9 @@ class Conv1D : public Linear {
   }
 };
 
+// hidden[i] += x[i]: the residual sum where a norm stands between it and the layer.
+inline void add(const float* x, int64_t count, float* hidden) {
+  for (int64_t i = 0; i < count; ++i) hidden[i] += x[i];
+}
+
 }  // namespace transformers

@@ -21,8 +21,11 @@ class BasicFeedForward {
   static constexpr int64_t kRows = 512;
 
   BasicFeedForward() = default;
-  BasicFeedForward(int64_t hidden_size, int64_t intermediate_size, Activation activation)
-      : up_(hidden_size, intermediate_size), down_(intermediate_size, hidden_size), activation_(activation) {}
+  BasicFeedForward(int64_t hidden_size, int64_t intermediate_size, Activation activation,
+                   Linear::Bias bias = Linear::Bias::yes)
+      : up_(hidden_size, intermediate_size, bias),
+        down_(intermediate_size, hidden_size, bias),
+        activation_(activation) {}
 
   // The two layers under the names a family gives them.
   void weights(WeightVisitor& w, std::string_view up, std::string_view down) {
@@ -77,8 +80,9 @@ class GatedMLP {
 
   // Floats of scratch that forward() needs for `tokens` rows.
   int64_t scratch_floats(int64_t tokens) const noexcept { return std::min(tokens, kRows) * gate_up_.out_features(); }
+  int64_t hidden_size() const noexcept { return gate_up_.in_features(); }
 
-  // x [tokens, hidden_size] -> out [tokens, hidden_size], `residual` (which may be out) added to it. out is not x.
+  // x [tokens, hidden_size] -> out [tokens, hidden_size], `residual` (which may be out) added to it. out may be x.
   void forward(const float* x, int64_t tokens, float* scratch, float* out, const float* residual = nullptr) const {
     const int64_t wide = gate_up_.out_features(), hidden_size = gate_up_.in_features();
     for (int64_t first = 0; first < tokens; first += kRows) {

@@ -17,7 +17,7 @@ class LayerNorm {
  public:
   LayerNorm() = default;
   LayerNorm(int64_t size, float eps)
-      : weight_(static_cast<std::size_t>(size)), bias_(static_cast<std::size_t>(size)), eps_(eps) {}
+      : weight_(static_cast<std::size_t>(size), 1.0f), bias_(static_cast<std::size_t>(size)), eps_(eps) {}
 
   void weights(WeightVisitor& w) {
     const WeightPart weight{{"weight"}, static_cast<int64_t>(weight_.size())};
