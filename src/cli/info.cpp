@@ -14,7 +14,7 @@ namespace {
 
 Value describe(const std::string& name) {
   const std::filesystem::path directory = find_model(name);
-  const auto files = ModelFiles::from_directory(directory);
+  const auto files = ModelFiles::from_path(directory.string());
   const Value config = parse_json(files->read_text("config.json"), files->where("config.json"));
   const auto text = [&](const Value* v) { return v != nullptr && v->is_string() ? v->as_string() : std::string(); };
   const std::string model_type = text(config.find("model_type"));

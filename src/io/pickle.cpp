@@ -341,6 +341,8 @@ PickleReader::Id PickleReader::read() {
   marks_.clear();
   memo_.clear();
   copied_ = 0;
+  state_ = {};
+  storage_of_key_.clear();
   const auto set_items = [this](const std::vector<Id>& items) {
     Node& dict = nodes_[top()];
     if (dict.kind != Kind::dict) corrupt("sets items of what is no dict");
@@ -501,8 +503,6 @@ PickleReader::Id PickleReader::read() {
 }
 
 StateDict PickleReader::read_state_dict() {
-  state_ = {};
-  storage_of_key_.clear();
   const Node& root = node(read());
   if (root.kind != Kind::dict) corrupt("expected a dict of tensors");
   StateDict out;

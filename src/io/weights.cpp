@@ -2,6 +2,7 @@
 #include "transformers/io/weights.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <numeric>
 #include <unordered_map>
@@ -12,8 +13,11 @@
 namespace transformers {
 namespace {
 
+namespace fs = std::filesystem;
+
 // In the order of preference. An index names shards of the same format.
 constexpr std::string_view kSafetensors = "model.safetensors", kTorch = "pytorch_model.bin";
+constexpr std::string_view kNames[] = {kSafetensors, kTorch};
 constexpr std::string_view kIndexEnding = ".index.json";
 
 // Throws the error for a model without weights that are read: those in another format are named.
@@ -54,22 +58,25 @@ std::size_t edit_distance(std::string_view a, std::string_view b, std::size_t li
 std::shared_ptr<const WeightSource> WeightSource::open(const ModelFiles& files) {
   std::shared_ptr<WeightSource> source(new WeightSource);
   source->where_ = files.directory().empty() ? "files in memory" : files.directory();
-  bool found = false;
-  for (const std::string_view name : {kSafetensors, kTorch}) {
-    const std::string index = std::string(name) + std::string(kIndexEnding);
-    if (files.has(name)) {
-      source->add_file(files, std::string(name));
-      const WeightFile* file = source->shards_[0].get();
-      for (std::size_t i = 0; i < file->entries().size(); ++i) source->weights_.push_back({file, i});
-    } else if (files.has(index)) {
-      source->add_shards(files, index);
+  const auto add_whole = [&](const std::string& name) {
+    source->add_file(files, name);
+    const WeightFile* file = source->shards_.back().get();
+    for (std::size_t i = 0; i < file->entries().size(); ++i) source->weights_.push_back({file, i});
+  };
+  const std::string gguf = fs::path(source->where_).filename().string();
+  if (gguf.ends_with(".gguf") && files.has(gguf)) {  // the model is that file
+    add_whole(gguf);
+  } else {
+    const auto indexed = [](std::string_view name) { return std::string(name) + std::string(kIndexEnding); };
+    const auto* name =
+        std::ranges::find_if(kNames, [&](std::string_view n) { return files.has(n) || files.has(indexed(n)); });
+    if (name == std::end(kNames)) no_weights(files, source->where_);
+    if (files.has(*name)) {
+      add_whole(std::string(*name));
     } else {
-      continue;
+      source->add_shards(files, indexed(*name));
     }
-    found = true;
-    break;
   }
-  if (!found) no_weights(files, source->where_);
   std::ranges::sort(source->weights_, {}, [](const Weight& w) -> const std::string& { return w.entry().name; });
   for (const Weight& w : source->weights_) {
     source->total_bytes_ += static_cast<int64_t>(dtype_bytes(w.entry().dtype, element_count(w.entry().shape)));
@@ -78,8 +85,10 @@ std::shared_ptr<const WeightSource> WeightSource::open(const ModelFiles& files) 
 }
 
 void WeightSource::add_file(const ModelFiles& files, const std::string& name) {
-  const bool torch = name.ends_with(".bin");
-  shards_.push_back((torch ? open_torch_file : open_safetensors_file)(files.open(name), files.where(name)));
+  const auto open_file = name.ends_with(".bin")    ? open_torch_file
+                         : name.ends_with(".gguf") ? open_gguf_file
+                                                   : open_safetensors_file;
+  shards_.push_back(open_file(files.open(name), files.where(name)));
   files_.push_back(name);
 }
 

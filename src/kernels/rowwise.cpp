@@ -7,6 +7,7 @@
 #include "transformers/base/error.hpp"
 #include "transformers/base/parallel.hpp"
 #include "transformers/kernels/kernels.hpp"
+#include "transformers/tensor/blocks.hpp"
 
 namespace transformers {
 namespace {
@@ -91,6 +92,19 @@ void activate(Activation activation, float* x, int64_t count) {
 
 void gather_rows(DType dtype, const void* table_rows, int64_t n, std::span<const int32_t> ids, bool accumulate,
                  float* out) {
+  if (is_block_format(dtype)) {
+    const auto* rows = static_cast<const std::byte*>(table_rows);
+    return for_row_runs(static_cast<int64_t>(ids.size()), n, [&](int64_t begin, int64_t end) {
+      std::vector<float> row(accumulate ? static_cast<std::size_t>(n) : 0);
+      for (int64_t t = begin; t < end; ++t) {
+        const std::byte* from =
+            rows + static_cast<std::size_t>(ids[static_cast<std::size_t>(t)]) * dtype_bytes(dtype, n);
+        float* const to = out + t * n;
+        dequantize(dtype, from, n, accumulate ? row.data() : to);
+        for (std::size_t i = 0; i < row.size(); ++i) to[i] += row[i];
+      }
+    });
+  }
   const KernelTable& table = kernels();
   const int kind = weight_kind(dtype);
   const int64_t row_bytes = n * static_cast<int64_t>(dtype_size(dtype));

@@ -13,6 +13,7 @@
 #include "transformers/io/weights.hpp"
 #include "transformers/models/auto.hpp"
 #include "transformers/models/family.hpp"
+#include "transformers/models/locate.hpp"
 #include "transformers/nn/weights.hpp"
 
 namespace transformers {
@@ -63,10 +64,7 @@ class Loader final : public WeightVisitor {
     std::vector<Tensor> sources = find_all(parts, [&](int64_t rows) { return Shape{rows, weight.in_features}; });
     const DType type = common_type(sources);
     weight.format = type;
-    for (Tensor& t : sources) {
-      if (t.dtype() != type) t = t.to_float32();
-    }
-    weight.bytes = pack(sources, weight);
+    weight.bytes = pack(sources, type, weight);
   }
 
   void vector(std::span<const WeightPart> parts, std::vector<float>& values) override {
@@ -124,30 +122,32 @@ class Loader final : public WeightVisitor {
     std::vector<Tensor> tensors;
     for (const WeightPart& part : parts) {
       Shape expected = shape_of(part.of > 0 ? part.of : part.rows);
-      if (part.transposed) std::swap(expected.front(), expected.back());
       std::string found;
       for (const std::string& name : part.names) {
         found = resolve(full_name(name));
         if (!found.empty()) break;
       }
-      if (found.empty()) missing(full_name(part.names.front()), expected);
+      const WeightFile::Entry* const entry = found.empty() ? nullptr : source_.entry(found);
+      // GGUF keeps GPT-2's matrices as ours are.
+      const bool turned = part.transposed && !(entry != nullptr && entry->transposed);
+      if (turned) std::swap(expected.front(), expected.back());
+      if (entry == nullptr) missing(full_name(part.names.front()), expected);
       // Checked before the values are asked for, which may have to be put in order first.
-      const WeightFile::Entry& entry = *source_.entry(found);
-      if (entry.shape != expected) {
+      if (entry->shape != expected) {
         throw Error(
             ErrorCode::invalid_argument,
-            "shape mismatch: config.json asks for " + to_string(expected) + ", the file has " + to_string(entry.shape),
+            "shape mismatch: config.json asks for " + to_string(expected) + ", the file has " + to_string(entry->shape),
             source_.where(found));
       }
-      if (!is_floating(entry.dtype)) {
+      if (!is_floating(entry->dtype)) {
         throw Error(
             ErrorCode::unsupported,
-            "weights of type " + std::string(safetensors_name(entry.dtype)) + " (supported: F64, F32, F16, BF16)",
+            "weights of type " + std::string(safetensors_name(entry->dtype)) + " (supported: F64, F32, F16, BF16)",
             source_.where(found));
       }
       used_.insert(found);
       Tensor tensor = *source_.find(found);
-      if (part.transposed) tensor = transposed(tensor);
+      if (turned) tensor = transposed(tensor);
       if (part.of > 0) tensor = tensor.slice(part.first, part.first + part.rows);
       tensors.push_back(std::move(tensor));
     }
@@ -171,38 +171,36 @@ class Loader final : public WeightVisitor {
     return first == DType::f64 || is_block_format(first) ? DType::f32 : first;
   }
 
-  std::shared_ptr<const std::byte> pack(std::span<const Tensor> sources, const PackedWeight& weight) const {
-    const int64_t n = weight.out_features, k = weight.in_features;
-    const std::size_t row_bytes = static_cast<std::size_t>(k) * dtype_size(sources.front().dtype());
-    std::shared_ptr<std::byte> packed = allocate_bytes(packed_bytes(weight.format, n, k));
-    std::vector<int64_t> begins;  // first row of each source
-    int64_t row = 0;
+  // Rows [begin, end) of the sources, one below the other, in the type asked for: where they lie, or in `buffer`.
+  static const void* rows_of(std::span<const Tensor> sources, int64_t begin, int64_t end, DType dtype,
+                             std::vector<std::byte>& buffer) {
+    int64_t first = 0;  // row of the source
     for (const Tensor& t : sources) {
-      begins.push_back(row);
-      row += t.dim(0);
+      const int64_t from = std::max(begin - first, int64_t{0}), to = std::min(end - first, t.dim(0));
+      first += t.dim(0);
+      if (from >= to) continue;
+      Tensor rows = t.slice(from, to);
+      if (rows.dtype() == dtype && to - from == end - begin) return rows.raw();
+      if (rows.dtype() != dtype) rows = rows.to_float32();
+      const auto* bytes = static_cast<const std::byte*>(rows.raw());
+      buffer.insert(buffer.end(), bytes, bytes + rows.bytes());
     }
+    return buffer.data();
+  }
+
+  std::shared_ptr<const std::byte> pack(std::span<const Tensor> sources, DType type, const PackedWeight& weight) const {
+    const int64_t n = weight.out_features, k = weight.in_features;
+    const std::size_t row_bytes = static_cast<std::size_t>(k) * dtype_size(type);
+    std::shared_ptr<std::byte> packed = allocate_bytes(packed_bytes(weight.format, n, k));
     // About 1 MiB a task: enough to keep threads busy, little enough to give the pages back early.
     const int64_t panel = panel_rows(weight.format);
     const int64_t panel_bytes = static_cast<int64_t>(row_bytes) * panel;
     const int64_t step = panel * std::max<int64_t>(1, (int64_t{1} << 20) / std::max<int64_t>(panel_bytes, 1));
     parallel_for((n + step - 1) / step, [&](int64_t task) {
       const int64_t begin = task * step, end = std::min(n, begin + step);
-      const auto source_of = [&](int64_t r) {
-        return static_cast<std::size_t>(std::upper_bound(begins.begin(), begins.end(), r) - begins.begin() - 1);
-      };
-      const auto address = [&](int64_t r) {
-        const std::size_t s = source_of(r);
-        return static_cast<const std::byte*>(sources[s].raw()) + static_cast<std::size_t>(r - begins[s]) * row_bytes;
-      };
-      if (source_of(begin) == source_of(end - 1)) {
-        pack_rows(weight.format, address(begin), k, begin, end - begin, n, k, packed.get());
-      } else {  // the task spans parts: put their rows together first
-        std::vector<std::byte> rows(static_cast<std::size_t>(end - begin) * row_bytes);
-        for (int64_t r = begin; r < end; ++r) {
-          std::memcpy(rows.data() + static_cast<std::size_t>(r - begin) * row_bytes, address(r), row_bytes);
-        }
-        pack_rows(weight.format, rows.data(), k, begin, end - begin, n, k, packed.get());
-      }
+      std::vector<std::byte> buffer;
+      const void* rows = rows_of(sources, begin, end, type, buffer);
+      pack_rows(weight.format, rows, k, begin, end - begin, n, k, packed.get());
     });
     for (const Tensor& t : sources) source_.release(t);
     return packed;
@@ -279,9 +277,8 @@ std::unique_ptr<PretrainedModel> PretrainedModel::from_files(std::shared_ptr<con
   return Loader::load(files, nullptr, options);
 }
 
-std::unique_ptr<PretrainedModel> PretrainedModel::from_pretrained(const std::string& directory,
-                                                                  const LoadOptions& options) {
-  return from_files(ModelFiles::from_directory(directory, options.map_mode), options);
+std::unique_ptr<PretrainedModel> PretrainedModel::from_pretrained(const std::string& name, const LoadOptions& options) {
+  return from_files(ModelFiles::from_path(find_model(name).string(), options.map_mode), options);
 }
 
 std::unique_ptr<PretrainedModel> load_model(std::shared_ptr<const ModelFiles> files, Head head,
@@ -289,8 +286,8 @@ std::unique_ptr<PretrainedModel> load_model(std::shared_ptr<const ModelFiles> fi
   return Loader::load(files, &head, options);
 }
 
-std::unique_ptr<PretrainedModel> load_model(const std::string& directory, Head head, const LoadOptions& options) {
-  return load_model(ModelFiles::from_directory(directory, options.map_mode), head, options);
+std::unique_ptr<PretrainedModel> load_model(const std::string& name, Head head, const LoadOptions& options) {
+  return load_model(ModelFiles::from_path(find_model(name).string(), options.map_mode), head, options);
 }
 
 }  // namespace transformers

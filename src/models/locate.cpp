@@ -35,13 +35,10 @@ std::filesystem::path find_model(std::string_view name) {
   const std::filesystem::path path(name);
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) return path;
-  if (path.extension() == ".gguf") {
-    throw Error(ErrorCode::unsupported, "GGUF files are not read yet; give a directory in Hugging Face layout",
-                path.string());
-  }
+  if (path.extension() == ".gguf" && std::filesystem::exists(path, error)) return path;
   if (std::filesystem::exists(path, error)) {
-    throw Error(ErrorCode::invalid_argument, "expected a directory in Hugging Face layout, found a file",
-                path.string());
+    throw Error(ErrorCode::invalid_argument,
+                "expected a directory in Hugging Face layout or a .gguf file, found another file", path.string());
   }
   // Only a plain name can be a bundled model: nothing that walks the file system.
   const bool plain =

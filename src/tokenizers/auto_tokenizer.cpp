@@ -488,7 +488,7 @@ class Loader {
 
 std::shared_ptr<const Tokenizer> AutoTokenizer::from_pretrained(const std::string& directory,
                                                                 const TokenizerOptions& options) {
-  return from_files(ModelFiles::from_directory(directory), options);
+  return from_files(ModelFiles::from_path(directory), options);
 }
 
 std::shared_ptr<const Tokenizer> AutoTokenizer::from_files(std::shared_ptr<const ModelFiles> files,

@@ -414,6 +414,9 @@ TEST(TorchFile, P5_TheStreamForm) {
   corrupt("1 storages are not in the file", head + state + kProto + "].");
   corrupt("storage \"8\" belongs to no tensor", head + state + kProto + "](" + text("8") + "e." + data);
   corrupt("storage \"7\" comes twice", head + state + kProto + "](" + text("7") + text("7") + "e." + data + data);
+  // A storage among the keys: each pickle starts afresh.
+  const Error stale = test::error_of([&] { load(head + state + kProto + "](" + stream_storage("N") + "e." + data); });
+  EXPECT_NE(std::string(stale.what()).find("an entry of the list is no string"), std::string::npos) << stale.what();
   const std::string outside = "(" + text("8") + small(3) + small(3) + "t";
   EXPECT_NE(std::string(test::error_of([&] {
                           load(head + dict("t", rebuild(stream_storage(outside), 0, {1}, {1})) + keys + data);

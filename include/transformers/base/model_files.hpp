@@ -21,6 +21,10 @@ namespace transformers {
 // Immutable; all functions may be called concurrently.
 class TCPP_API ModelFiles {
  public:
+  // A directory, or a .gguf file: that stands for the directory Hugging Face would make of it, with config.json and the
+  // tokenizer's files written from its metadata. A directory without config.json that holds one .gguf file is that
+  // file. Error(not_found) as from_directory; what is wrong with a GGUF file, as GgufFile::read.
+  static std::shared_ptr<const ModelFiles> from_path(const std::string& path, MapMode mode = MapMode::automatic);
   // Error(not_found) when `directory` is absent or is no directory.
   static std::shared_ptr<const ModelFiles> from_directory(const std::string& directory,
                                                           MapMode mode = MapMode::automatic);
@@ -46,7 +50,7 @@ class TCPP_API ModelFiles {
   // file is a symbolic link that leaves the directory. The links of Hugging Face's cache, snapshots/<revision>/x ->
   // ../../blobs/<hash>, may leave it. Links under the names the library itself asks for are the user's, and followed.
   virtual void check_inside(std::string_view name) const = 0;
-  // Empty for files in memory.
+  // Empty for files in memory; the file itself for a GGUF file.
   virtual std::string directory() const = 0;
 
   // The whole file as text. Error(limit) beyond `max_bytes`, Error(corrupt_file) for what was never downloaded (see

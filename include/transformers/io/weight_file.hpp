@@ -23,6 +23,9 @@ class TCPP_API WeightFile {
     std::string name;
     DType dtype = DType::f32;
     Shape shape;
+    // The matrix is the transposed one of Hugging Face's tensor, as GGUF has GPT-2's Conv1D: [out_features,
+    // in_features].
+    bool transposed = false;
   };
 
   virtual ~WeightFile();
@@ -61,5 +64,10 @@ TCPP_API std::shared_ptr<const WeightFile> open_safetensors_file(std::shared_ptr
 // where there is one; Error(unsupported) for the tar form (before 0.1.10), TorchScript, big-endian files and types that
 // no Tensor has; Error(limit).
 TCPP_API std::shared_ptr<const WeightFile> open_torch_file(std::shared_ptr<const MappedFile> file, std::string name);
+
+// A GGUF file under Hugging Face's names. What llama.cpp's converter changed is undone: rows of queries and keys are
+// put back in order (a copy, in the file's own type), and 1 is taken from norms that have it added (a copy, float32).
+// Error(corrupt_file) naming tensor and file, Error(unsupported) for types no Tensor has; see GgufFile and gguf_config.
+TCPP_API std::shared_ptr<const WeightFile> open_gguf_file(std::shared_ptr<const MappedFile> file, std::string name);
 
 }  // namespace transformers

@@ -12,19 +12,19 @@
 
 namespace transformers {
 
-// Loads the family's class with the head `head`, whatever architectures[0] says; Error(not_found) when the directory
-// has no weights for that head, Error(unsupported) when the family has no such class.
+// `name` as in PretrainedModel::from_pretrained. Loads the family's class with the head `head`, whatever
+// architectures[0] says; Error(not_found) when the directory has no weights for that head, Error(unsupported) when the
+// family has no such class.
 TCPP_API std::unique_ptr<PretrainedModel> load_model(std::shared_ptr<const ModelFiles> files, Head head,
                                                      const LoadOptions& options = {});
 
-TCPP_API std::unique_ptr<PretrainedModel> load_model(const std::string& directory, Head head,
+TCPP_API std::unique_ptr<PretrainedModel> load_model(const std::string& name, Head head,
                                                      const LoadOptions& options = {});
 
 template <Head kHead>
 struct AutoModelWithHead {
-  static std::unique_ptr<PretrainedModel> from_pretrained(const std::string& directory,
-                                                          const LoadOptions& options = {}) {
-    return load_model(directory, kHead, options);
+  static std::unique_ptr<PretrainedModel> from_pretrained(const std::string& name, const LoadOptions& options = {}) {
+    return load_model(name, kHead, options);
   }
 };
 

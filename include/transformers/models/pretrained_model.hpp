@@ -58,11 +58,11 @@ struct ForwardOptions {
 // A model with its weights: immutable, const methods may be called concurrently, each call with a Workspace of its own.
 class TCPP_API PretrainedModel {
  public:
-  // The class named by config.json's architectures[0] (the base model where it names none).
+  // A directory in Hugging Face layout, a .gguf file, or the name of a bundled model (see find_model). The class is the
+  // one that config.json's architectures[0] names (the base model where it names none).
   // Error(unsupported) for a model_type or class that is not here, Error(not_found) for missing files or tensors, each
   // naming file and field or tensor.
-  static std::unique_ptr<PretrainedModel> from_pretrained(const std::string& directory,
-                                                          const LoadOptions& options = {});
+  static std::unique_ptr<PretrainedModel> from_pretrained(const std::string& name, const LoadOptions& options = {});
   static std::unique_ptr<PretrainedModel> from_files(std::shared_ptr<const ModelFiles> files,
                                                      const LoadOptions& options = {});
 
