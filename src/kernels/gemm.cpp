@@ -207,6 +207,14 @@ void gather_rows(const PackedMatrix& weight, std::span<const int32_t> ids, bool 
   });
 }
 
+PackedMatrix packed_rows(const PackedMatrix& weight, int64_t begin, int64_t rows) {
+  const GemmKernels& table = kernels_for(weight.format);
+  check_argument(begin >= 0 && rows >= 0 && begin <= weight.n && rows <= weight.n - begin, "packed_rows: beyond n");
+  check_argument(begin % table.nr == 0, "packed_rows: a range that cuts a panel");
+  const int64_t offset = begin / table.nr * table.panel_bytes(weight.k, plain(weight.format));
+  return {static_cast<const std::byte*>(weight.data) + offset, weight.format, rows, weight.k};
+}
+
 void gemm(const GemmArgs& args) {
   const int64_t m = args.m, n = args.b.n, k = args.b.k;
   check_size(n, k);

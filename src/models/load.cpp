@@ -122,6 +122,11 @@ class Loader final : public WeightVisitor {
     std::vector<Tensor> tensors;
     for (const WeightPart& part : parts) {
       Shape expected = shape_of(part.of > 0 ? part.of : part.rows);
+      const Shape flat = expected;
+      if (part.taps > 0) {
+        expected.back() /= part.taps;
+        expected.push_back(part.taps);
+      }
       std::string found;
       for (const std::string& name : part.names) {
         found = resolve(full_name(name));
@@ -147,6 +152,7 @@ class Loader final : public WeightVisitor {
       }
       used_.insert(found);
       Tensor tensor = *source_.find(found);
+      if (part.taps > 0) tensor = tensor.reshaped(flat);
       if (turned) tensor = transposed(tensor);
       if (part.of > 0) tensor = tensor.slice(part.first, part.first + part.rows);
       tensors.push_back(std::move(tensor));

@@ -122,6 +122,9 @@ void BatchBuilder::add(const BatchRow& row) {
     if (column >= 0 && !is_key(column)) {
       batch_.pooled_rows.push_back(key_end);
       push(column);
+      for (int64_t other = 0; other < length && rules_.masked_together; ++other) {
+        if (other != column && !is_key(other)) push(other);
+      }
     } else {
       const auto kept = std::find(batch_.columns.begin() + first_row, batch_.columns.end(), column);
       batch_.pooled_rows.push_back(column < 0 ? -1 : static_cast<int32_t>(kept - batch_.columns.begin()));

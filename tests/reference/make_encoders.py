@@ -22,6 +22,13 @@ camembert = family("camembert", {**SMALL, "pad_token_id": 1, "type_vocab_size": 
 albert = family("albert", {**SMALL, "embedding_size": 13}, "Albert")
 electra = family("electra", {**SMALL, "embedding_size": 13}, "Electra")
 mpnet = family("mpnet", SMALL, "MPNet")
+V3 = dict(relative_attention=True, position_buckets=4, max_relative_positions=-1, pos_att_type=["p2c", "c2p"], share_att_key=True, norm_rel_ebd="layer_norm",
+          position_biased_input=False, type_vocab_size=0)
+
+
+def deberta(name, head, rows=MIXED, config=None, **options):
+    return case("deberta-v2", {**SMALL, "layer_norm_eps": 1e-7}, name, "DebertaV2" + head, rows, config, tolerance=2e-4, **options)
+
 
 CASES = [
     roberta("model-mixed", "Model", spelling=4, note="positions count the ids that are not pad, from the ids and not from the mask"),
@@ -104,6 +111,31 @@ CASES = [
     mpnet("choice", "ForMultipleChoice", CHOICES, dict(num_hidden_layers=1), choices=2),
     mpnet("mlm-tied", "ForMaskedLM", SOME, dict(hidden_act="silu"), without=["lm_head.decoder."], spelling=4),
     mpnet("mlm-untied", "ForMaskedLM", LEFT, dict(num_hidden_layers=1, tie_word_embeddings=False)),
+    deberta("model-plain", "Model", segments=True, note="no relative attention: BERT without token types"),
+    deberta("model-v3", "Model", MIXED, V3, spelling=4, note="the options of DeBERTa v3"),
+    deberta("model-v2", "Model", HOLES, {**V3, "conv_kernel_size": 3, "conv_act": "gelu", "position_buckets": 6}, note="the options of DeBERTa v2: a convolution beside layer 0, in which a hole is zeros"),
+    deberta("model-conv-groups", "Model", MIXED, dict(conv_kernel_size=5, conv_groups=3, type_vocab_size=2, num_hidden_layers=1), segments=True),
+    deberta("model-conv-1", "Model", LEFT, {**V3, "conv_kernel_size": 1, "num_hidden_layers": 1}),
+    deberta("model-c2p", "Model", LEFT, {**V3, "share_att_key": False, "pos_att_type": ["c2p"]}),
+    deberta("model-p2c", "Model", HOLES, {**V3, "share_att_key": False, "pos_att_type": ["p2c"], "norm_rel_ebd": "none"}),
+    deberta("model-both", "Model", MIXED, {**V3, "share_att_key": False, "position_biased_input": True, "num_hidden_layers": 1}, segments=True),
+    deberta("model-no-buckets", "Model", MIXED, {**V3, "position_buckets": -1, "max_relative_positions": 5, "num_hidden_layers": 1}, note="distances are cut at five"),
+    deberta("model-default-distance", "Model", RIGHT, {**V3, "position_buckets": -1, "max_position_embeddings": 16, "num_hidden_layers": 1}, note="max_relative_positions -1: max_position_embeddings"),
+    deberta("model-no-kinds", "Model", SOME, {**V3, "pos_att_type": None, "num_hidden_layers": 1}, note="relative attention without a kind of it"),
+    deberta("model-kinds-unused", "Model", SOME, dict(pos_att_type=["c2p", "p2c"], num_hidden_layers=1), note="no relative attention, but the kinds count in the scale"),
+    deberta("model-odd-buckets", "Model", ["1" * 30, "." * 9 + "1" * 21], {**V3, "position_buckets": 5, "max_relative_positions": 12, "num_hidden_layers": 1}),
+    deberta("model-far", "Model", ["1" * 130, "." * 60 + "1" * 70], {**V3, "position_buckets": 16, "max_relative_positions": 64, "hidden_size": 12, "num_attention_heads": 2,
+            "num_hidden_layers": 1, "intermediate_size": 20}, note="longer than max_position_embeddings and than the buckets reach"),
+    deberta("model-factorized", "Model", MIXED, {**V3, "embedding_size": 13, "type_vocab_size": 3, "position_biased_input": True, "num_hidden_layers": 1}, segments=True),
+    deberta("model-embeds", "Model", MIXED, {**V3, "num_hidden_layers": 1}, embeds=True),
+    deberta("seqcls-3", "ForSequenceClassification", MIXED, {**V3, **labels(3)}, store="float16"),
+    deberta("seqcls-1-left", "ForSequenceClassification", LEFT, {**V3, "conv_kernel_size": 3, "pooler_hidden_act": "tanh", **labels(1)}, note="position 0 is masked in two rows, and Hugging Face masks its query too"),
+    deberta("tokencls-5", "ForTokenClassification", SOME, {**V3, **NAMED}),
+    deberta("qa", "ForQuestionAnswering", RIGHT, {**V3, "num_hidden_layers": 1}),
+    deberta("choice", "ForMultipleChoice", CHOICES, {**V3, "num_hidden_layers": 1}, choices=2),
+    deberta("mlm-legacy", "ForMaskedLM", SOME, {**V3, "hidden_act": "relu"}, without=["cls.predictions.decoder."], spelling=4),
+    deberta("mlm-legacy-untied", "ForMaskedLM", HOLES, {**V3, "embedding_size": 13, "tie_word_embeddings": False, "num_hidden_layers": 1}),
+    deberta("mlm-new", "ForMaskedLM", MIXED, {**V3, "legacy": False, "num_hidden_layers": 1}),
 ]
 
 if __name__ == "__main__":

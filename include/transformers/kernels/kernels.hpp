@@ -103,6 +103,9 @@ TCPP_API void gather_rows(const PackedMatrix& weight, std::span<const int32_t> i
 TCPP_API void quantize_rows(const WeightFormat& format, const float* source, int64_t rows, int64_t k, uint8_t* q,
                             uint16_t* scales, uint16_t* offsets);
 
+// Rows [begin, begin + rows) of a packed weight, which shares its bytes; `begin` is a multiple of panel_rows().
+TCPP_API PackedMatrix packed_rows(const PackedMatrix& weight, int64_t begin, int64_t rows);
+
 // ---- operations (each splits its work over the thread pool)
 // ----------------------------------------------------------
 

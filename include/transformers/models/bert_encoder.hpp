@@ -46,6 +46,12 @@ struct BertConfig : PretrainedConfig {
   }
 
   void finish() {
+    finish_sizes();
+    check_range("type_vocab_size", type_vocab_size, 1, kMaxDimension);
+  }
+
+  // All but the token types, without which some relatives do.
+  void finish_sizes() {
     PretrainedConfig::finish();
     check_range("vocab_size", vocab_size, 1, kMaxDimension);
     check_range("hidden_size", hidden_size, 1, kMaxDimension);
@@ -53,7 +59,6 @@ struct BertConfig : PretrainedConfig {
     check_range("num_attention_heads", num_attention_heads, 1, hidden_size);
     check_range("intermediate_size", intermediate_size, 1, kMaxDimension);
     check_range("max_position_embeddings", max_position_embeddings, 1, kMaxDimension);
-    check_range("type_vocab_size", type_vocab_size, 1, kMaxDimension);
     check_divides("num_attention_heads", num_attention_heads, "hidden_size", hidden_size);
     if (is_decoder) throw Error(ErrorCode::unsupported, "is_decoder: BERT as a decoder", where);
     if (position_embedding_type != "absolute") {

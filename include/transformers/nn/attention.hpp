@@ -32,16 +32,17 @@ class EncoderSelfAttention {
   }
 
   // hidden [tokens, hidden_size] -> qkv [tokens, 3 * hidden_size], whose first hidden_size columns are the context: it
-  // takes the place of the queries, which nothing reads any more. `args` brings what a family adds (a bias, a window);
-  // projections, shapes and batch are set here.
-  void forward(const float* hidden, const Batch& batch, float* qkv, const AttentionArgs& args = {}) const {
-    project(hidden, batch, qkv);
-    attend(batch, qkv, args);
+  // takes the place of the queries, which nothing reads any more. `args` brings what a family adds (a bias, a window).
+  void forward(const float* hidden, const Batch& batch, float* qkv, AttentionArgs args = {}) const {
+    project(hidden, batch.tokens(), qkv);
+    args.cu_seqlens = batch.cu_seqlens;
+    args.key_lens = batch.key_lens;
+    attend(qkv, args);
   }
 
-  // The two halves of forward, for who rotates queries and keys in between.
-  void project(const float* hidden, const Batch& batch, float* qkv) const { qkv_.forward(hidden, batch.tokens(), qkv); }
-  void attend(const Batch& batch, float* qkv, AttentionArgs args = {}) const {
+  // The two halves of forward, for who does something in between. attend() takes the sequences from `args`.
+  void project(const float* hidden, int64_t tokens, float* qkv) const { qkv_.forward(hidden, tokens, qkv); }
+  void attend(float* qkv, AttentionArgs args) const {
     const int64_t hidden_size = qkv_.in_features();
     args.query = qkv;
     args.key = qkv + hidden_size;
@@ -50,8 +51,6 @@ class EncoderSelfAttention {
     args.num_attention_heads = args.num_key_value_heads = num_attention_heads_;
     args.head_dim = hidden_size / num_attention_heads_;
     args.scale = scale_;
-    args.cu_seqlens = batch.cu_seqlens;
-    args.key_lens = batch.key_lens;
     args.out = qkv;
     attention(args);
   }
@@ -61,6 +60,26 @@ class EncoderSelfAttention {
   int64_t num_attention_heads_ = 0;
   float scale_ = 1.0f;
 };
+
+// Hugging Face masks scores with the lowest number, so that a query which sees no key gets the plain average of the
+// values over the padded row. `sees` tells whether row r of sequence i sees a key; rows of masked tokens must be in the
+// batch (BatchRules::masked_together). qkv as EncoderSelfAttention::forward leaves it.
+template <class Sees>
+void average_for_the_blind(const Batch& batch, int64_t hidden_size, float* qkv, Sees sees) {
+  for (int64_t i = 0; i < batch.batch_size(); ++i) {
+    const std::size_t s = static_cast<std::size_t>(i);
+    const int64_t begin = batch.cu_seqlens[s], end = batch.cu_seqlens[s + 1], first = begin + batch.key_lens[s];
+    for (int64_t r = first; r < end; ++r) {
+      if (sees(i, r)) continue;
+      float* context = qkv + r * 3 * hidden_size;
+      for (int64_t d = 0; d < hidden_size; ++d) {
+        float sum = 0;
+        for (int64_t t = begin; t < end; ++t) sum += qkv[(3 * t + 2) * hidden_size + d];
+        context[d] = sum / static_cast<float>(end - begin);
+      }
+    }
+  }
+}
 
 // What differs between the attentions of decoders, and the step they share: keys and values go through the cache if
 // there is one, and every query sees what stands before it.

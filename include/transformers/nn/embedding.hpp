@@ -38,6 +38,7 @@ class Embedding {
     gather_rows(table_.dtype(), table_.raw(), columns_, ids, accumulate, out);
   }
 
+  const Tensor& table() const noexcept { return table_; }  // [num_embeddings, embedding_dim], at its stored type
   int64_t num_embeddings() const noexcept { return rows_; }
   int64_t embedding_dim() const noexcept { return columns_; }
 

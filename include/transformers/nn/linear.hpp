@@ -56,6 +56,7 @@ class Linear {
       parts[i].names.front() += ".weight";
       biases[i].names.front() += ".bias";
       biases[i].transposed = false;
+      biases[i].taps = 0;
     }
     w.matrix(parts, weight_);
     if (!bias_.empty()) w.vector(biases, bias_);

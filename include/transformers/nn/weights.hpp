@@ -36,6 +36,7 @@ struct WeightPart {
   // Of a tensor with `of` rows, those from `first` on (projections that the file keeps in one tensor). 0: all of it.
   int64_t first = 0, of = 0;
   bool transposed = false;  // the file has [in_features, rows] (GPT-2's Conv1D)
+  int64_t taps = 0;         // not 0: the file has [rows, in_features / taps, taps] (torch.nn.Conv1d)
 };
 
 class TCPP_API WeightVisitor {

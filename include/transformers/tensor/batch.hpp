@@ -38,6 +38,9 @@ struct BatchRules {
   std::optional<int64_t> token_id = {};
   int64_t padding_idx = 0;
   bool multiple_choice = false;  // inputs are [batch, num_choices, seq]
+  // Where the pooled token is masked, all masked tokens of its row stay: for models in which it may see no key, when
+  // Hugging Face's softmax makes an average over the whole padded row.
+  bool masked_together = false;
 
   // The position of a row's first token.
   int64_t first_position() const noexcept { return positions == Positions::cumulative ? padding_idx + 1 : 0; }
