@@ -17,7 +17,7 @@ struct ForwardArguments {
 };
 
 // The int64 (or float32) values of a tensor, aligned; int32 and smaller integers are widened.
-Tensor as_input(const Tensor& tensor, const std::string& name, const std::string& file) {
+Tensor as_input(const Tensor& tensor, const ModelInputName& input, const std::string& file) {
   const auto widen = [&](auto zero) {
     using T = decltype(zero);
     Tensor out = Tensor::zeros(DType::i64, tensor.shape());
@@ -29,10 +29,11 @@ Tensor as_input(const Tensor& tensor, const std::string& name, const std::string
     }
     return out;
   };
-  if (name == "inputs_embeds; [batch, num_choices, seq] for multiple choice") {
+  const std::string where = file + ": " + std::string(input.name);
+  if (input.floats) {
     if (!is_floating(tensor.dtype())) {
       throw Error(ErrorCode::invalid_argument, "expected F32, got " + std::string(safetensors_name(tensor.dtype())),
-                  file + ": " + name);
+                  where);
     }
     return tensor.to_float32();
   }
@@ -50,28 +51,20 @@ Tensor as_input(const Tensor& tensor, const std::string& name, const std::string
       return widen(uint8_t{});
     default:
       throw Error(ErrorCode::invalid_argument, "expected I64, got " + std::string(safetensors_name(tensor.dtype())),
-                  file + ": " + name);
+                  where);
   }
 }
 
 void forward(const ForwardArguments& args) {
   const auto file = SafetensorsFile::open(args.inputs);
   ModelInputs inputs;
-  struct Row {
-    std::string_view name;
-    Tensor ModelInputs::*member;
-  };
-  static constexpr Row kRows[] = {{"input_ids", &ModelInputs::input_ids},
-                                  {"attention_mask", &ModelInputs::attention_mask},
-                                  {"token_type_ids", &ModelInputs::token_type_ids},
-                                  {"position_ids", &ModelInputs::position_ids},
-                                  {"inputs_embeds", &ModelInputs::inputs_embeds}};
   for (const std::string& name : file->names()) {
-    const auto row = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& r) { return r.name == name; });
-    if (row == std::end(kRows)) {
+    const auto row = std::find_if(std::begin(kModelInputNames), std::end(kModelInputNames),
+                                  [&](const ModelInputName& input) { return input.name == name; });
+    if (row == std::end(kModelInputNames)) {
       throw Error(ErrorCode::invalid_argument, "the model takes no input \"" + name + "\"", args.inputs);
     }
-    inputs.*(row->member) = as_input(file->tensor(name), name, args.inputs);
+    inputs.*(row->tensor) = as_input(file->tensor(name), *row, args.inputs);
   }
 
   const auto model = PretrainedModel::from_pretrained(find_model(args.model));
@@ -93,7 +86,8 @@ void add_forward(CLI::App& app) {
       .add_option(
           "--inputs", args->inputs,
           "safetensors file with Hugging Face's arguments: input_ids, attention_mask, token_type_ids, position_ids, "
-          "inputs_embeds")
+          "inputs_embeds; [batch, num_choices, seq] for multiple choice; for encoder-decoders decoder_input_ids, "
+          "decoder_attention_mask, decoder_inputs_embeds, encoder_outputs, too")
       ->required();
   command.add_option("--output", args->output, "safetensors file for logits, last_hidden_state ...")->required();
   command.add_flag("--output-hidden-states", args->output_hidden_states,

@@ -18,21 +18,30 @@ std::vector<std::pair<std::string, OutputTensor>> ModelOutput::named() const {
   add("sop_logits", sop_logits);
   add("start_logits", start_logits);
   add("end_logits", end_logits);
-  for (std::size_t i = 0; i < hidden_states.size(); ++i) {
-    out.emplace_back("hidden_states." + std::to_string(i), hidden_states[i]);
-  }
+  const auto add_states = [&](const std::string& name, const std::vector<OutputTensor>& states) {
+    for (std::size_t i = 0; i < states.size(); ++i) out.emplace_back(name + "." + std::to_string(i), states[i]);
+  };
+  add_states("hidden_states", hidden_states);
+  add_states("decoder_hidden_states", decoder_hidden_states);
+  add("encoder_last_hidden_state", encoder_last_hidden_state);
+  add_states("encoder_hidden_states", encoder_hidden_states);
   return out;
 }
 
 void record_hidden_state(std::vector<OutputTensor>* list, const float* hidden, int64_t tokens, int64_t width,
-                         Workspace& workspace) {
+                         Workspace& workspace, OutputTensor::Rows rows) {
   if (list == nullptr) return;
   float* copy = workspace.floats(tokens * width);
   std::copy_n(hidden, tokens * width, copy);
-  list->push_back({copy, tokens, width, OutputTensor::Rows::tokens, false});
+  list->push_back({copy, tokens, width, rows, false});
 }
 
 Tensor to_padded(const OutputTensor& output, const Batch& batch) {
+  if (output.rows == OutputTensor::Rows::source_tokens) {
+    OutputTensor source = output;
+    source.rows = OutputTensor::Rows::tokens;
+    return to_padded(source, *batch.encoder);
+  }
   if (output.rows != OutputTensor::Rows::tokens) {
     Shape shape{output.count};
     if (!output.scalar) shape.push_back(output.width);

@@ -61,6 +61,11 @@ int64_t Cache::next_column(int64_t i) const {
   return sequences_[static_cast<std::size_t>(i)].next_column;
 }
 
+int64_t Cache::next_position(int64_t i) const {
+  if (sequences_.empty()) return 0;
+  return sequences_.at(static_cast<std::size_t>(i)).next_position;
+}
+
 int64_t Cache::bytes() const noexcept { return memory_->used; }
 
 void Cache::reorder_cache(std::span<const int64_t> beam_idx) {
@@ -117,7 +122,9 @@ void Cache::crop(int64_t i, int64_t length) {
     }
   }
   sequence.columns.resize(static_cast<std::size_t>(length));
+  sequence.positions.resize(static_cast<std::size_t>(length));
   sequence.next_column = next_column;
+  sequence.next_position = length == 0 ? 0 : sequence.positions.back();
   for (Layer& layer : layers_) {
     if (layer.tables.empty()) continue;
     layer.tables[s].resize(std::min(layer.tables[s].size(), static_cast<std::size_t>(blocks_of(length))));
@@ -148,7 +155,13 @@ void Cache::begin(const Batch& batch) {
     Sequence& sequence = pending_[s];
     const auto first = batch.columns.begin() + batch.cu_seqlens[s];
     sequence.columns.insert(sequence.columns.end(), first, first + batch.key_lens[s]);
+    for (int32_t row = batch.cu_seqlens[s]; row < batch.cu_seqlens[s] + batch.key_lens[s]; ++row) {
+      const int32_t before = sequence.positions.empty() ? 0 : sequence.positions.back();
+      const int32_t position = batch.position_ids[static_cast<std::size_t>(row)] + 1 - batch.first_position;
+      sequence.positions.push_back(std::max(before, position));  // a token may take none
+    }
     sequence.next_column += batch.lengths[s];
+    sequence.next_position += batch.position_lengths[s];
   }
   list_keys(pending_);
 }

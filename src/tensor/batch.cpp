@@ -1,17 +1,18 @@
-// Implements tensor/batch.hpp.
+// Implements tensor/batch.hpp, but for what only encoder-decoders need (pair_batch.cpp).
 #include "transformers/tensor/batch.hpp"
 
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <utility>
 
+#include "pair_batch.hpp"
 #include "transformers/base/error.hpp"
 
 namespace transformers {
 namespace {
 
 constexpr int64_t kMaxTokens = std::numeric_limits<int32_t>::max();
-constexpr int64_t kMaxSequences = int64_t{1} << 24;  // sequences without tokens cost memory too
 
 int32_t narrow(int64_t value, const char* what) {
   if (value < std::numeric_limits<int32_t>::min() || value > std::numeric_limits<int32_t>::max()) {
@@ -32,6 +33,7 @@ void check_length(std::span<const int64_t> values, int64_t length, const char* w
 
 // The column of the token that the head reads; -1 for a row without tokens.
 int64_t BatchBuilder::pooled_column(const BatchRow& row, int64_t length) const {
+  if (source_column_) return *source_column_;
   if (length == 0) return -1;
   const auto last_where = [&](auto matches) {
     for (int64_t column = length - 1; column >= 0; --column) {
@@ -58,7 +60,25 @@ int64_t BatchBuilder::pooled_column(const BatchRow& row, int64_t length) const {
   return 0;
 }
 
+BatchBuilder::BatchBuilder(BatchRules rules, int64_t hidden_size, int64_t decoder_hidden_size)
+    : rules_(rules), hidden_size_(hidden_size) {
+  if (rules.decoder == BatchRules::Decoder::none) return;
+  BatchRules source = rules;
+  source.decoder = BatchRules::Decoder::none;
+  source.pooled = BatchRules::Pooled::none;
+  encoder_ = std::make_unique<BatchBuilder>(source, hidden_size);
+  hidden_size_ = decoder_hidden_size;
+}
+
 void BatchBuilder::add(const BatchRow& row) {
+  if (encoder_ != nullptr) return add_pair(row);
+  check_argument(row.decoder_input_ids.empty() && row.decoder_inputs_embeds == nullptr &&
+                     row.decoder_attention_mask.empty() && row.encoder_outputs == nullptr,
+                 "the model has no decoder beside an encoder: it takes no decoder inputs");
+  add_row(row);
+}
+
+void BatchBuilder::add_row(const BatchRow& row) {
   const bool embeds = row.inputs_embeds != nullptr;
   const int64_t length = embeds ? row.length : static_cast<int64_t>(row.input_ids.size());
   check_length(row.attention_mask, length, "attention_mask");
@@ -132,6 +152,11 @@ void BatchBuilder::add(const BatchRow& row) {
   }
   batch_.position_ids_given = batch_.position_ids_given || !row.position_ids.empty();
   batch_.lengths.push_back(static_cast<int32_t>(length));
+  int64_t positions = rules_.positions == BatchRules::Positions::kept ? key_end - first_row : length;
+  if (rules_.positions == BatchRules::Positions::cumulative && !embeds) {
+    positions = length - std::count(row.input_ids.begin(), row.input_ids.end(), rules_.padding_idx);
+  }
+  batch_.position_lengths.push_back(static_cast<int32_t>(positions));
   batch_.key_lens.push_back(key_end - first_row);
   batch_.cu_seqlens.push_back(static_cast<int32_t>(batch_.columns.size()));
   batch_.padded_length = std::max(batch_.padded_length, length);
@@ -142,6 +167,13 @@ Batch BatchBuilder::finish() {
     batch_.inputs_embeds = Tensor::from<float>(DType::f32, {batch_.tokens(), hidden_size_}, embeds_);
   }
   embeds_.clear();
+  if (encoder_ != nullptr) {
+    Batch source = encoder_->finish();
+    if (encoded_) source.encoder_outputs = std::exchange(source.inputs_embeds, {});
+    if (has_source_) batch_.encoder = std::make_shared<const Batch>(std::move(source));
+    has_source_ = encoded_ = false;
+  }
+  batch_.first_position = static_cast<int32_t>(rules_.first_position());
   Batch done = std::move(batch_);
   batch_ = Batch{};
   return done;
@@ -181,6 +213,14 @@ Batch make_choices(const ModelInputs& inputs, BatchRules rules) {
 
 Batch make_batch(const ModelInputs& inputs, BatchRules rules) {
   if (rules.multiple_choice) return make_choices(inputs, rules);
+  if (rules.decoder != BatchRules::Decoder::none) return make_pairs(inputs, rules);
+  const std::pair<const char*, const Tensor*> foreign[] = {{"decoder_input_ids", &inputs.decoder_input_ids},
+                                                           {"decoder_attention_mask", &inputs.decoder_attention_mask},
+                                                           {"decoder_inputs_embeds", &inputs.decoder_inputs_embeds},
+                                                           {"encoder_outputs", &inputs.encoder_outputs}};
+  for (const auto& [name, tensor] : foreign) {
+    check_argument(!tensor->defined(), "the model has no decoder beside an encoder: it takes no such input", name);
+  }
   const bool embeds = inputs.inputs_embeds.defined();
   if (embeds == inputs.input_ids.defined()) {
     throw Error(ErrorCode::invalid_argument, "give exactly one of input_ids and inputs_embeds");
@@ -194,8 +234,9 @@ Batch make_batch(const ModelInputs& inputs, BatchRules rules) {
                 main_name);
   }
   const int64_t batch = main.dim(0), seq = main.dim(1);
-  if (batch > kMaxSequences) {
-    throw Error(ErrorCode::limit, "a batch holds at most " + std::to_string(kMaxSequences) + " sequences", main_name);
+  if (batch > kMaxBatchSequences) {
+    throw Error(ErrorCode::limit, "a batch holds at most " + std::to_string(kMaxBatchSequences) + " sequences",
+                main_name);
   }
   const auto row = [&](const Tensor& t, int64_t i, const char* name) -> std::span<const int64_t> {
     if (!t.defined()) return {};

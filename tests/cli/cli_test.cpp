@@ -134,15 +134,19 @@ TEST_F(Cli, TokenizeAndBack) {
 }
 
 TEST_F(Cli, ForwardWritesHuggingFacesNames) {
-  const fs::path model = fs::path(TCPP_TEST_DATA) / "models" / "bert" / "model-left";
-  const Result r = run("forward " + model.string() + " --inputs " + (model / "inputs.safetensors").string() +
-                       " --output " + path("out.safetensors") + " --dtype fp32 --output-hidden-states");
-  ASSERT_EQ(r.status, 0) << r.err;
-  const auto got = SafetensorsFile::open(path("out.safetensors"));
-  const auto want = SafetensorsFile::open(model / "expected.safetensors");
-  for (const std::string& name : want->names()) {
-    EXPECT_TRUE(got->contains(name)) << name;
-    EXPECT_EQ(got->tensor(name).shape(), want->tensor(name).shape());
+  const fs::path models = fs::path(TCPP_TEST_DATA) / "models", model = models / "bert" / "model-left";
+  // An encoder, and an encoder-decoder with embeddings for both halves.
+  for (const fs::path& directory : {model, models / "mbart" / "lm-embeds"}) {
+    const Result r = run("forward " + directory.string() + " --inputs " + (directory / "inputs.safetensors").string() +
+                         " --output " + path("out.safetensors") + " --dtype fp32 --output-hidden-states");
+    ASSERT_EQ(r.status, 0) << r.err;
+    const auto got = SafetensorsFile::open(path("out.safetensors"));
+    const auto want = SafetensorsFile::open(directory / "expected.safetensors");
+    EXPECT_EQ(got->names().size(), want->names().size());
+    for (const std::string& name : want->names()) {
+      EXPECT_TRUE(got->contains(name)) << name;
+      EXPECT_EQ(got->tensor(name).shape(), want->tensor(name).shape());
+    }
   }
   EXPECT_EQ(run("forward " + model.string() + " --inputs " + (model / "inputs.safetensors").string() + " --output " +
                 path("out.safetensors") + " --dtype q8")

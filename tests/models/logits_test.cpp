@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <set>
 
 #include "transformers/base/parallel.hpp"
@@ -46,19 +47,13 @@ Case read_case(const fs::path& directory) {
   c.expected = SafetensorsFile::open(directory / "expected.safetensors");
   const auto file = SafetensorsFile::open(directory / "inputs.safetensors");
   for (const std::string& name : file->names()) {
-    const Tensor t = file->tensor(name);
-    if (name == "input_ids")
-      c.inputs.input_ids = t;
-    else if (name == "attention_mask")
-      c.inputs.attention_mask = t;
-    else if (name == "token_type_ids")
-      c.inputs.token_type_ids = t;
-    else if (name == "position_ids")
-      c.inputs.position_ids = t;
-    else if (name == "inputs_embeds")
-      c.inputs.inputs_embeds = t;
-    else
+    const auto input = std::find_if(std::begin(kModelInputNames), std::end(kModelInputNames),
+                                    [&](const ModelInputName& i) { return i.name == name; });
+    if (input == std::end(kModelInputNames)) {
       ADD_FAILURE() << "unknown input " << name;
+    } else {
+      c.inputs.*(input->tensor) = file->tensor(name);
+    }
   }
   return c;
 }
@@ -72,7 +67,10 @@ double largest_difference(const Case& c, const std::string& name, const Tensor& 
     for (const Value& row : rows->as_array()) skipped.insert(row.as_integer());
   }
   const Value* masks = c.description.find("masks");
-  const bool masked = masks != nullptr && masks->find(name) != nullptr && c.inputs.attention_mask.defined();
+  const Value* mask_name = masks == nullptr ? nullptr : masks->find(name);
+  const bool of_decoder = mask_name != nullptr && mask_name->as_string() == "decoder_attention_mask";
+  const Tensor& mask = of_decoder ? c.inputs.decoder_attention_mask : c.inputs.attention_mask;
+  const bool masked = mask_name != nullptr && mask.defined();
   const int64_t batch = want.dim(0), row = want.size() / std::max<int64_t>(batch, 1);
   double worst = 0;
   for (int64_t i = 0; i < want.size(); ++i) {
@@ -80,7 +78,7 @@ double largest_difference(const Case& c, const std::string& name, const Tensor& 
     if (skipped.contains(b)) continue;
     if (masked) {
       const int64_t seq = want.dim(1), position = i % row / (row / seq);
-      if (c.inputs.attention_mask.data<int64_t>()[b * seq + position] == 0) continue;
+      if (mask.data<int64_t>()[b * seq + position] == 0) continue;
     }
     const double difference = std::abs(double{got.data<float>()[i]} - double{want.data<float>()[i]});
     if (!(difference <= worst)) worst = std::isnan(difference) ? INFINITY : difference;
@@ -137,11 +135,11 @@ TEST_P(LogitsReference, BitsDependOnNeitherBatchNorThreads) {
     set_num_threads(n);
     const ModelOutput together = model->forward(batch, workspace);
     for (int64_t i = 0; i < main.dim(0); ++i) {
-      const auto row = [&](const Tensor& t) {
-        return t.defined() ? t.slice(t.dim(0) == 1 ? 0 : i, t.dim(0) == 1 ? 1 : i + 1) : t;
-      };
-      const ModelInputs one{row(c.inputs.input_ids), row(c.inputs.attention_mask), row(c.inputs.token_type_ids),
-                            row(c.inputs.position_ids), row(c.inputs.inputs_embeds)};
+      ModelInputs one;
+      for (const ModelInputName& input : kModelInputNames) {
+        const Tensor& t = c.inputs.*(input.tensor);
+        if (t.defined()) one.*(input.tensor) = t.slice(t.dim(0) == 1 ? 0 : i, t.dim(0) == 1 ? 1 : i + 1);
+      }
       set_num_threads(1);
       const Batch alone_batch = make_batch(one, model->batch_rules());
       const ModelOutput alone = model->forward(alone_batch, alone_workspace);
@@ -166,7 +164,9 @@ TEST_P(LogitsReference, BitsDoNotDependOnTheLengthOfTheBatch) {
   if (!c.inputs.input_ids.defined()) GTEST_SKIP() << "takes no ids";
   const auto model = PretrainedModel::from_pretrained(c.directory);
   const int64_t seq = c.inputs.input_ids.dim(1);
-  const BatchRow row{.input_ids = {c.inputs.input_ids.data<int64_t>(), static_cast<std::size_t>(seq)}};
+  static constexpr int64_t kTarget[] = {2, 1};
+  BatchRow row{.input_ids = {c.inputs.input_ids.data<int64_t>(), static_cast<std::size_t>(seq)}};
+  if (model->batch_rules().decoder == BatchRules::Decoder::given) row.decoder_input_ids = kTarget;
   BatchBuilder one_builder(model->batch_rules()), many_builder(model->batch_rules());
   const int64_t copies = 2 * FeedForward::kRows / seq + 3;
   one_builder.add(row);
@@ -199,43 +199,143 @@ Tensor columns(const Tensor& t, int64_t begin, int64_t end) {
   return out;
 }
 
+// Columns [begin, end) of what a decoder reads; an encoder-decoder's source goes along with the first alone.
+ModelInputs decoder_columns(const ModelInputs& inputs, bool pair, int64_t begin, int64_t end) {
+  ModelInputs part;
+  for (const ModelInputName& input : kModelInputNames) {
+    const Tensor& t = inputs.*(input.tensor);
+    if (!pair || input.name.starts_with("decoder_")) {
+      part.*(input.tensor) = columns(t, begin, end);
+    } else if (begin == 0) {
+      part.*(input.tensor) = t;
+    }
+  }
+  return part;
+}
+
+// Which rows of `got`, whose batch holds the columns from `begin` on of rows `rows` of `want`, differ in a bit.
+void expect_same_bits(const ModelOutput& want, const Batch& want_batch, std::span<const int64_t> rows,
+                      const ModelOutput& got, const Batch& got_batch, int64_t begin) {
+  const auto all = want.named();
+  for (const auto& [name, tensor] : got.named()) {
+    if (tensor.rows == OutputTensor::Rows::source_tokens) continue;
+    const auto same = std::find_if(all.begin(), all.end(), [&](const auto& o) { return o.first == name; });
+    ASSERT_NE(same, all.end()) << name;
+    const Tensor b = to_padded(tensor, got_batch);
+    const Tensor a = columns(to_padded(same->second, want_batch), begin, begin + b.dim(1));
+    ASSERT_EQ(b.dim(0), static_cast<int64_t>(rows.size()));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const Tensor x = a.slice(rows[i], rows[i] + 1);
+      const Tensor y = b.slice(static_cast<int64_t>(i), static_cast<int64_t>(i) + 1);
+      ASSERT_EQ(x.shape(), y.shape());
+      ASSERT_EQ(std::memcmp(x.raw(), y.raw(), x.bytes()), 0)
+          << name << " of row " << rows[i] << " from column " << begin << " on, " << b.dim(1) << " at a time";
+    }
+  }
+}
+
+std::vector<int64_t> all_rows(const Batch& batch) {
+  std::vector<int64_t> rows(static_cast<std::size_t>(batch.batch_size()));
+  std::iota(rows.begin(), rows.end(), int64_t{0});
+  return rows;
+}
+
 // The promise, for decoders: the same bits in one pass, in pieces through the cache, and token by token.
 TEST_P(LogitsReference, CachedEqualsUncached) {
   const Case c = read_case(GetParam());
   const auto model = PretrainedModel::from_pretrained(c.directory);
   if (!model->uses_cache()) GTEST_SKIP() << "no decoder";
-  if (c.description.find("whole") != nullptr) GTEST_SKIP() << "angles depend on the length reached";
+  if (c.description.find("whole") != nullptr) GTEST_SKIP() << "answers depend on how the row is cut";
   if (model->head() == Head::sequence_classification) GTEST_SKIP() << "reads the whole row";
   const Batch batch = make_batch(c.inputs, model->batch_rules());
+  const bool pair = batch.encoder != nullptr;
+  if (pair && !c.inputs.decoder_input_ids.defined() && !c.inputs.decoder_inputs_embeds.defined()) {
+    GTEST_SKIP() << "the decoder reads the whole source";
+  }
   Workspace whole_workspace, workspace;
-  const auto whole = model->forward(batch, whole_workspace, {.output_hidden_states = true}).named();
+  const ModelOutput whole = model->forward(batch, whole_workspace, {.output_hidden_states = true});
   const int64_t seq = batch.padded_length;
   for (const std::vector<int64_t>& pieces : {std::vector<int64_t>{seq}, {1}, {4}, {5, 1, 2}}) {
-    Cache past;
+    EncoderDecoderCache past;
     int64_t begin = 0;
     for (std::size_t p = 0; begin < seq; ++p) {
       const int64_t end = std::min(seq, begin + pieces[std::min(p, pieces.size() - 1)]);
-      const ModelInputs part{columns(c.inputs.input_ids, begin, end), columns(c.inputs.attention_mask, begin, end),
-                             columns(c.inputs.token_type_ids, begin, end), columns(c.inputs.position_ids, begin, end),
-                             columns(c.inputs.inputs_embeds, begin, end)};
-      const Batch part_batch = make_batch(part, model->batch_rules());
+      const Batch part = make_batch(decoder_columns(c.inputs, pair, begin, end), model->batch_rules());
       const ModelOutput output =
-          model->forward(part_batch, workspace, {.output_hidden_states = true, .past_key_values = &past});
-      const auto named = output.named();
-      ASSERT_EQ(named.size(), whole.size());
-      for (std::size_t o = 0; o < named.size(); ++o) {
-        const Tensor want = columns(to_padded(whole[o].second, batch), begin, end);
-        const Tensor got = to_padded(named[o].second, part_batch);
-        ASSERT_EQ(got.shape(), want.shape());
-        ASSERT_EQ(std::memcmp(got.raw(), want.raw(), want.bytes()), 0)
-            << named[o].first << " of columns " << begin << " to " << end << " in pieces of " << pieces.front();
-      }
+          model->forward(part, workspace,
+                         {.output_hidden_states = true,
+                          .past_key_values = &past.self_attention_cache,
+                          .cross_attention_cache = pair ? &past.cross_attention_cache : nullptr});
+      EXPECT_EQ(output.encoder_last_hidden_state.has_value(), pair && begin == 0) << "the encoder runs once";
+      expect_same_bits(whole, batch, all_rows(batch), output, part, begin);
+      if (HasFatalFailure()) return;
       begin = end;
     }
     for (int64_t i = 0; i < batch.batch_size(); ++i) {
-      EXPECT_EQ(past.get_seq_length(i), batch.key_lens[static_cast<std::size_t>(i)]);
-      EXPECT_EQ(past.next_column(i), seq);
+      EXPECT_EQ(past.self_attention_cache.get_seq_length(i), batch.key_lens[static_cast<std::size_t>(i)]);
+      EXPECT_EQ(past.self_attention_cache.next_column(i), seq);
     }
+  }
+}
+
+// Beams: rows go on from copies of other rows' caches, sharing their sources' keys, as if they had been those rows.
+TEST_P(LogitsReference, ReorderedCachesGoOn) {
+  const Case c = read_case(GetParam());
+  const auto model = PretrainedModel::from_pretrained(c.directory);
+  if (model->head() != Head::seq2seq_lm) GTEST_SKIP() << "no source";
+  if (c.description.find("whole") != nullptr) GTEST_SKIP() << "answers depend on how the row is cut";
+  const Batch batch = make_batch(c.inputs, model->batch_rules());
+  if (!c.inputs.decoder_input_ids.defined()) GTEST_SKIP() << "takes no decoder ids";
+  Workspace whole_workspace, workspace;
+  const ModelOutput whole = model->forward(batch, whole_workspace);
+  const int64_t seq = batch.padded_length, last = batch.batch_size() - 1;
+  EncoderDecoderCache past;
+  const ForwardOptions options{.past_key_values = &past.self_attention_cache,
+                               .cross_attention_cache = &past.cross_attention_cache};
+  model->forward(make_batch(decoder_columns(c.inputs, true, 0, seq - 2), model->batch_rules()), workspace, options);
+  const int64_t source_bytes = past.cross_attention_cache.bytes();
+  const std::vector<int64_t> beams{last, 0, last, last, 0, 0};
+  past.reorder_cache(beams);
+  EXPECT_LE(past.cross_attention_cache.bytes(), source_bytes);
+  for (int64_t begin = seq - 2; begin < seq; ++begin) {
+    const ModelInputs next = decoder_columns(c.inputs, true, begin, begin + 1);
+    BatchBuilder builder(model->batch_rules());
+    const auto cell = [](const Tensor& t, int64_t row) {
+      return t.defined() ? t.span<int64_t>().subspan(static_cast<std::size_t>(row), 1) : std::span<const int64_t>{};
+    };
+    for (const int64_t row : beams) {
+      BatchRow r;
+      r.decoder_input_ids = cell(next.decoder_input_ids, row);
+      r.decoder_attention_mask = cell(next.decoder_attention_mask, row);
+      builder.add(r);
+    }
+    const Batch part = builder.finish();
+    EXPECT_EQ(part.encoder, nullptr);
+    expect_same_bits(whole, batch, beams, model->forward(part, workspace, options), part, begin);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// The encoder's output, given back in place of the source, leads to the same bits.
+TEST_P(LogitsReference, EncoderOutputsStandForTheirSource) {
+  const Case c = read_case(GetParam());
+  const auto model = PretrainedModel::from_pretrained(c.directory);
+  const Batch batch = make_batch(c.inputs, model->batch_rules());
+  if (batch.encoder == nullptr) GTEST_SKIP() << "no encoder beside a decoder";
+  Workspace whole_workspace, workspace;
+  const ModelOutput whole = model->forward(batch, whole_workspace, {.output_hidden_states = true});
+  ModelInputs inputs = c.inputs;
+  inputs.encoder_outputs = to_padded(*whole.encoder_last_hidden_state, batch);
+  inputs.inputs_embeds = {};
+  const Batch encoded = make_batch(inputs, model->batch_rules());
+  const ModelOutput output = model->forward(encoded, workspace, {.output_hidden_states = true});
+  EXPECT_TRUE(output.encoder_hidden_states.empty());
+  ASSERT_EQ(output.named().size() + whole.encoder_hidden_states.size(), whole.named().size());
+  if (whole.logits && whole.logits->rows == OutputTensor::Rows::sequences) {
+    const std::span<const float> a = whole.logits->row(0), b = output.logits->row(0);
+    EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size_bytes()), 0);
+  } else {
+    expect_same_bits(whole, batch, all_rows(batch), output, encoded, 0);
   }
 }
 
@@ -243,7 +343,7 @@ TEST_P(LogitsReference, CachedEqualsUncached) {
 TEST_P(LogitsReference, KeptLogitsEqualThoseOfAllRows) {
   const Case c = read_case(GetParam());
   const auto model = PretrainedModel::from_pretrained(c.directory);
-  if (model->head() != Head::causal_lm) GTEST_SKIP() << "no language model";
+  if (model->head() != Head::causal_lm && model->head() != Head::seq2seq_lm) GTEST_SKIP() << "no language model";
   const Batch batch = make_batch(c.inputs, model->batch_rules());
   Workspace whole_workspace, workspace;
   const ModelOutput whole = model->forward(batch, whole_workspace);

@@ -32,8 +32,10 @@ Batch batch_of(const std::vector<std::vector<int>>& sequences, const Cache& past
     }
     batch.key_lens.push_back(static_cast<int32_t>(sequences[s].size()));
     batch.lengths.push_back(batch.key_lens.back());
+    batch.position_lengths.push_back(batch.key_lens.back());
     batch.cu_seqlens.push_back(batch.cu_seqlens.back() + batch.key_lens.back());
   }
+  batch.position_ids = batch.columns;
   return batch;
 }
 

@@ -173,6 +173,70 @@ TEST(Batch, WrongInputsAreNamed) {
                make_batch(mask, {}));
 }
 
+// Encoder-decoders: the rows are the decoder's, and the source's are behind `encoder`.
+Batch pair_of(const BatchRow& row, BatchRules::Decoder decoder) {
+  BatchRules rules;
+  rules.decoder = decoder;
+  rules.decoder_start_token_id = 2;
+  rules.pad_token_id = 0;
+  BatchBuilder builder(rules);
+  builder.add(row);
+  return builder.finish();
+}
+
+TEST(PairBatch, TheDecoderReadsWhatIsGiven) {
+  const std::vector<int64_t> source{5, 6, 0}, source_mask{1, 1, 0}, target{2, 7, 8}, target_mask{0, 1, 1};
+  const Batch batch = pair_of({.input_ids = source,
+                               .attention_mask = source_mask,
+                               .decoder_input_ids = target,
+                               .decoder_attention_mask = target_mask},
+                              BatchRules::Decoder::given);
+  EXPECT_EQ(batch.input_ids, (Ids{7, 8}));
+  EXPECT_EQ(batch.position_ids, (Ids{1, 2}));
+  ASSERT_NE(batch.encoder, nullptr);
+  EXPECT_EQ(batch.encoder->input_ids, (Ids{5, 6}));
+  EXPECT_EQ(batch.encoder->padded_length, 3);
+  // A later step brings no source.
+  EXPECT_EQ(pair_of({.decoder_input_ids = target}, BatchRules::Decoder::given).encoder, nullptr);
+}
+
+TEST(PairBatch, TheDecoderReadsTheSourceShifted) {
+  const std::vector<int64_t> right{5, 6, 7, 0, 0}, left{0, 0, 5, 6, 7}, mask{1, 1, 1, 0, 0};
+  // The source's mask is none of the decoder's.
+  EXPECT_EQ(pair_of({.input_ids = right, .attention_mask = mask}, BatchRules::Decoder::shifted).input_ids,
+            (Ids{2, 5, 6, 7, 0}));
+  EXPECT_EQ(pair_of({.input_ids = right}, BatchRules::Decoder::wrapped).input_ids, (Ids{7, 5, 6, 7, 0}));
+  EXPECT_EQ(pair_of({.input_ids = left}, BatchRules::Decoder::wrapped).input_ids, (Ids{5, 0, 0, 5, 6}));
+}
+
+TEST(PairBatch, WrongInputsAreNamed) {
+  const std::vector<int64_t> ids{5, 6}, pads{0, 0}, mask{1};
+  EXPECT_ERROR(ErrorCode::invalid_argument,
+               "decoder_input_ids or decoder_inputs_embeds must be given: the model makes none from its source",
+               pair_of({.input_ids = ids}, BatchRules::Decoder::given));
+  EXPECT_ERROR(ErrorCode::invalid_argument,
+               "decoder_input_ids are not given, and a source of padding alone has none to make them of",
+               pair_of({.input_ids = pads}, BatchRules::Decoder::wrapped));
+  EXPECT_ERROR(ErrorCode::invalid_argument, "a mask that is not as long as the decoder's row (decoder_attention_mask)",
+               pair_of({.input_ids = ids, .decoder_input_ids = ids, .decoder_attention_mask = mask},
+                       BatchRules::Decoder::given));
+  ModelInputs foreign{.input_ids = Tensor::zeros(DType::i64, {1, 2}),
+                      .decoder_input_ids = Tensor::zeros(DType::i64, {1, 2})};
+  EXPECT_ERROR(ErrorCode::invalid_argument,
+               "the model has no decoder beside an encoder: it takes no such input (decoder_input_ids)",
+               make_batch(foreign, {}));
+  BatchRules rules;
+  rules.decoder = BatchRules::Decoder::given;
+  foreign.decoder_input_ids = Tensor::zeros(DType::i64, {2, 2});
+  EXPECT_ERROR(ErrorCode::invalid_argument, "2 rows for a batch of 1 (decoder_input_ids)", make_batch(foreign, rules));
+  foreign.decoder_input_ids = Tensor::zeros(DType::i64, {1, 2});
+  foreign.decoder_attention_mask = Tensor::zeros(DType::i64, {1, 3});
+  EXPECT_ERROR(ErrorCode::invalid_argument, "expected int64 [1, 2], got I64 [1, 3] (decoder_attention_mask)",
+               make_batch(foreign, rules));
+  EXPECT_ERROR(ErrorCode::invalid_argument, "give input_ids, inputs_embeds or encoder_outputs",
+               make_batch(ModelInputs{}, rules));
+}
+
 TEST(Workspace, GrowsAndIsReused) {
   Workspace ws;
   float* a = ws.floats(1000);

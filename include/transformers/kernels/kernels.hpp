@@ -169,8 +169,8 @@ struct AttentionArgs {
   int64_t num_key_value_heads = 0;  // divides num_attention_heads
   int64_t head_dim = 0;
   float scale = 1.0f;
-  std::span<const int32_t> cu_seqlens;  // [batch + 1]
-  std::span<const int32_t> key_lens;    // [batch]
+  std::span<const int32_t> cu_seqlens = {};  // [batch + 1]
+  std::span<const int32_t> key_lens = {};    // [batch]
 
   // Sequence i's keys begin at row key_cu_seqlens[i] of key, value, key_positions and key_bias. Empty: cu_seqlens.
   std::span<const int32_t> key_cu_seqlens = {};  // [batch + 1]

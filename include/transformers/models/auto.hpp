@@ -35,6 +35,7 @@ using AutoModelForQuestionAnswering = AutoModelWithHead<Head::question_answering
 using AutoModelForMultipleChoice = AutoModelWithHead<Head::multiple_choice>;
 using AutoModelForMaskedLM = AutoModelWithHead<Head::masked_lm>;
 using AutoModelForCausalLM = AutoModelWithHead<Head::causal_lm>;
+using AutoModelForSeq2SeqLM = AutoModelWithHead<Head::seq2seq_lm>;
 using AutoModelForNextSentencePrediction = AutoModelWithHead<Head::next_sentence_prediction>;
 using AutoModelForPreTraining = AutoModelWithHead<Head::pre_training>;
 

@@ -51,13 +51,20 @@ class EncoderModel : public PretrainedModel {
       requires(const Backbone& backbone, const Batch& batch, Workspace& ws, const ForwardOptions& options) {
     backbone.forward(batch, ws, options, nullptr);
   };
-  bool uses_cache() const noexcept override { return kDecoder; }
+  // That of an encoder-decoder has more than one list of hidden states to fill.
+  static constexpr bool kEncoderDecoder = requires(const Backbone& backbone, const Batch& batch, Workspace& ws,
+                                                   const ForwardOptions& options, ModelOutput& out) {
+    backbone.forward(batch, ws, options, out);
+  };
+  bool uses_cache() const noexcept override { return kDecoder || kEncoderDecoder; }
   std::string_view base_model_prefix() const noexcept override { return Backbone::base_model_prefix; }
 
  protected:
   const float* encode(const Batch& batch, Workspace& ws, const ForwardOptions& options, ModelOutput& out) const {
     std::vector<OutputTensor>* const hidden_states = options.output_hidden_states ? &out.hidden_states : nullptr;
-    if constexpr (kDecoder) {
+    if constexpr (kEncoderDecoder) {
+      return backbone_.forward(batch, ws, options, out);
+    } else if constexpr (kDecoder) {
       return backbone_.forward(batch, ws, options, hidden_states);
     } else {
       return backbone_.forward(batch, ws, hidden_states);

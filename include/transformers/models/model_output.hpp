@@ -21,9 +21,10 @@ namespace transformers {
 // One output, float32. It views the Workspace of its forward pass: valid until that workspace is used again.
 struct OutputTensor {
   enum class Rows {
-    tokens,     // [tokens, width]: a row for every row of the Batch
-    sequences,  // [batch, width]: a row for every sequence
-    kept,       // [rows, width]: a row for every entry of ForwardOptions::logits_to_keep
+    tokens,         // [tokens, width]: a row for every row of the Batch
+    sequences,      // [batch, width]: a row for every sequence
+    source_tokens,  // [source tokens, width]: a row for every row of Batch::encoder
+    kept,           // [rows, width]: a row for every entry of ForwardOptions::logits_to_keep
   };
   const float* data = nullptr;
   int64_t count = 0;  // rows
@@ -44,10 +45,13 @@ struct TCPP_API ModelOutput {
   std::optional<OutputTensor> pooler_output;      // [batch, hidden_size]
   // [batch, num_labels], [batch, num_choices], [tokens, num_labels] or [tokens, vocab_size] by the head
   std::optional<OutputTensor> logits;
-  std::optional<OutputTensor> prediction_logits;         // [tokens, vocab_size], of pre-training
-  std::optional<OutputTensor> seq_relationship_logits;   // [batch, 2], BERT's second head of pre-training
-  std::optional<OutputTensor> sop_logits;                // [batch, num_labels], ALBERT's
-  std::optional<OutputTensor> start_logits, end_logits;  // [tokens]
+  std::optional<OutputTensor> prediction_logits;          // [tokens, vocab_size], of pre-training
+  std::optional<OutputTensor> seq_relationship_logits;    // [batch, 2], BERT's second head of pre-training
+  std::optional<OutputTensor> sop_logits;                 // [batch, num_labels], ALBERT's
+  std::optional<OutputTensor> start_logits, end_logits;   // [tokens]
+  std::optional<OutputTensor> encoder_last_hidden_state;  // [source tokens, hidden_size]
+  // Encoder-decoders, on request: like hidden_states, of the decoder and, unless it did not run, the encoder.
+  std::vector<OutputTensor> decoder_hidden_states, encoder_hidden_states;
   std::vector<OutputTensor> hidden_states;  // on request: embeddings, then each layer, [tokens, hidden_size]
 
   // Those present, in Hugging Face's order, under Hugging Face's names ("hidden_states.0" ...).
@@ -56,7 +60,7 @@ struct TCPP_API ModelOutput {
 
 // Appends a copy of hidden [tokens, width] when hidden states are asked for (`list` is not null).
 TCPP_API void record_hidden_state(std::vector<OutputTensor>* list, const float* hidden, int64_t tokens, int64_t width,
-                                  Workspace& workspace);
+                                  Workspace& workspace, OutputTensor::Rows rows = OutputTensor::Rows::tokens);
 
 // A copy in Hugging Face's shape, [batch, seq, width], [batch, seq] or [batch, width] ([rows, width] of kept rows);
 // positions whose attention_mask

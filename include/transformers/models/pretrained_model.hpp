@@ -30,12 +30,14 @@ class WeightVisitor;
 // What a class of Hugging Face puts on top of the backbone.
 enum class Head {
   base,                     // BertModel
+  encoder,                  // the encoder of an encoder-decoder alone: T5EncoderModel
   sequence_classification,  // BertForSequenceClassification
   token_classification,
   question_answering,
   multiple_choice,
   masked_lm,
   causal_lm,
+  seq2seq_lm,  // BartForConditionalGeneration, MarianMTModel
   next_sentence_prediction,
   pre_training,  // BertForPreTraining, ElectraForPreTraining (its discriminator)
 };
@@ -51,6 +53,9 @@ struct ForwardOptions {
   bool output_hidden_states = false;
   // Decoders: the keys and values of earlier calls, which the batch's tokens come after; those of the batch are added.
   Cache* past_key_values = nullptr;
+  // Encoder-decoders: what cross-attention needs of the sources. Empty, the encoder runs and it is filled; filled, the
+  // batch need bring no source. One sequence for each of the batch: reorder_cache() gives beams their shares.
+  Cache* cross_attention_cache = nullptr;
   // Language models: the rows of the batch whose logits are wanted, in this order. Empty: all.
   std::span<const int32_t> logits_to_keep = {};
 };
@@ -97,6 +102,8 @@ class TCPP_API PretrainedModel {
   virtual ModelOutput compute(const Batch& batch, Workspace& workspace, const ForwardOptions& options) const = 0;
 
  private:
+  void check_length(const Batch& batch) const;
+
   friend class Loader;
   std::string_view architecture_;
   Head head_ = Head::base;

@@ -39,6 +39,8 @@ class TCPP_API Cache {
   int64_t get_seq_length(int64_t i = 0) const;
   // Where sequence i goes on in the padded row: Hugging Face's get_seq_length(), padding counted.
   int64_t next_column(int64_t i = 0) const;
+  // How many positions sequence i has taken (Batch::position_lengths).
+  int64_t next_position(int64_t i = 0) const;
   // Sequence i becomes a copy of what was sequence beam_idx[i]; the batch takes beam_idx's size. Shares, copies
   // nothing.
   void reorder_cache(std::span<const int64_t> beam_idx);
@@ -75,7 +77,9 @@ class TCPP_API Cache {
   struct Block;
   struct Sequence {
     std::vector<int32_t> columns;  // of each token
-    int64_t next_column = 0;
+    // After each token: how many positions have been taken.
+    std::vector<int32_t> positions;
+    int64_t next_column = 0, next_position = 0;
   };
   struct Layer {
     int64_t num_key_value_heads = 0, head_dim = 0, sliding_window = 0;

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "transformers/base/error.hpp"
@@ -24,6 +26,11 @@ class Embedding {
   Embedding(int64_t num_embeddings, int64_t embedding_dim) : rows_(num_embeddings), columns_(embedding_dim) {}
 
   void weights(WeightVisitor& w) { w.table("weight", rows_, columns_, table_); }
+  // A table that may be tied to others: the first of `names` that the checkpoint has.
+  void weights(WeightVisitor& w, std::initializer_list<std::string_view> names) {
+    const auto found = std::find_if(names.begin(), names.end(), [&](std::string_view name) { return w.has(name); });
+    w.table(found == names.end() ? *names.begin() : *found, rows_, columns_, table_);
+  }
 
   // Row ids[t] of the table into out[t * embedding_dim]; `accumulate` adds it to what is there.
   // Error(invalid_argument) for an id outside the table, under the name of the ids.

@@ -77,6 +77,10 @@ class GatedMLP {
     w(gate_up, gate_up_);
     w(down, down_);
   }
+  void weights(WeightVisitor& w, std::string_view gate, std::string_view up, std::string_view down) {
+    gate_up_.weights(w, {gate, up});
+    w(down, down_);
+  }
 
   // Floats of scratch that forward() needs for `tokens` rows.
   int64_t scratch_floats(int64_t tokens) const noexcept { return std::min(tokens, kRows) * gate_up_.out_features(); }

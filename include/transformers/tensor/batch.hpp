@@ -6,8 +6,10 @@
 
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "transformers/base/export.hpp"
@@ -42,6 +44,15 @@ struct BatchRules {
   // Hugging Face's softmax makes an average over the whole padded row.
   bool masked_together = false;
 
+  // What the decoder of an encoder-decoder reads where neither decoder_input_ids nor decoder_inputs_embeds are given.
+  //   none     there is no such decoder
+  //   given    nothing: they must be given (T5, Marian)
+  //   shifted  decoder_start_token_id and behind it the source without its last token (BART)
+  //   wrapped  the source's last token that is not padding, and behind it the source without its last (mBART)
+  enum class Decoder { none, given, shifted, wrapped };
+  Decoder decoder = Decoder::none;
+  std::optional<int64_t> decoder_start_token_id = {}, pad_token_id = {};
+
   // The position of a row's first token.
   int64_t first_position() const noexcept { return positions == Positions::cumulative ? padding_idx + 1 : 0; }
 };
@@ -55,13 +66,20 @@ struct Batch {
   std::vector<int32_t> token_type_ids;  // [tokens]; empty: all 0
   std::vector<int32_t> position_ids;    // [tokens]; go on after past_key_values unless they were given
   bool position_ids_given = false;
-  std::vector<int32_t> columns;        // [tokens]: the index in the padded row, for putting outputs back
-  std::vector<int32_t> cu_seqlens{0};  // [batch + 1]: sequence i owns rows cu_seqlens[i] ... cu_seqlens[i + 1] - 1
-  std::vector<int32_t> key_lens;       // [batch]: rows of sequence i that are keys
-  std::vector<int32_t> lengths;        // [batch]: columns of row i as it was given, padding included
-  std::vector<int32_t> pooled_rows;    // [batch] by BatchRules::pooled; -1 for a row without; empty for none and all
-  int64_t padded_length = 0;           // seq of the padded form
-  int64_t num_choices = 1;             // sequences that make one row of a multiple choice; divides batch_size()
+  std::vector<int32_t> columns;           // [tokens]: the index in the padded row, for putting outputs back
+  std::vector<int32_t> cu_seqlens{0};     // [batch + 1]: sequence i owns rows cu_seqlens[i] ... cu_seqlens[i + 1] - 1
+  std::vector<int32_t> key_lens;          // [batch]: rows of sequence i that are keys
+  std::vector<int32_t> lengths;           // [batch]: columns of row i as it was given, padding included
+  std::vector<int32_t> position_lengths;  // [batch]: positions that row i takes: what comes after it goes on from there
+  int32_t first_position = 0;             // BatchRules::first_position()
+  std::vector<int32_t> pooled_rows;       // [batch] by BatchRules::pooled; -1 for a row without; empty for none and all
+  int64_t padded_length = 0;              // seq of the padded form
+  int64_t num_choices = 1;                // sequences that make one row of a multiple choice; divides batch_size()
+
+  // Encoder-decoders: the rows above are the decoder's, those of `encoder` the source's. None where nothing was given
+  // for the encoder: a cross-attention cache must then hold what the decoder needs of it.
+  std::shared_ptr<const Batch> encoder;
+  Tensor encoder_outputs;  // in `encoder` alone: its output [tokens, hidden_size] float32 as an earlier call gave it
 
   int64_t batch_size() const noexcept { return static_cast<int64_t>(key_lens.size()); }
   int64_t tokens() const noexcept { return cu_seqlens.back(); }
@@ -76,31 +94,68 @@ struct BatchRow {
   std::span<const int64_t> attention_mask = {};
   std::span<const int64_t> token_type_ids = {};
   std::span<const int64_t> position_ids = {};
+
+  // Encoder-decoders: the above is the source; without a decoder row the model's rule makes one.
+  const float* encoder_outputs = nullptr;  // [length, hidden_size]: the source need not be encoded
+  std::span<const int64_t> decoder_input_ids = {};
+  const float* decoder_inputs_embeds = nullptr;  // [decoder_length, hidden_size]
+  int64_t decoder_length = 0;                    // used with decoder_inputs_embeds
+  std::span<const int64_t> decoder_attention_mask = {};
 };
 
 // Adds rows one at a time. Error(limit) beyond 2^31 - 1 tokens, Error(invalid_argument) on lengths that differ within a
 // row, ids beyond 32 bits, or rows with and rows without an optional member.
 class TCPP_API BatchBuilder {
  public:
-  explicit BatchBuilder(BatchRules rules, int64_t hidden_size = 0) : rules_(rules), hidden_size_(hidden_size) {}
+  // hidden_size: floats in a row of inputs_embeds (or encoder_outputs), decoder_hidden_size in one of
+  // decoder_inputs_embeds; 0 where ids are given.
+  explicit BatchBuilder(BatchRules rules, int64_t hidden_size = 0, int64_t decoder_hidden_size = 0);
   void add(const BatchRow& row);
   Batch finish();
 
  private:
   int64_t pooled_column(const BatchRow& row, int64_t length) const;
+  void add_row(const BatchRow& row);
+  void add_pair(const BatchRow& row);  // source and decoder row
+  std::vector<int64_t> decoder_ids(std::span<const int64_t> source) const;
 
   BatchRules rules_;
   int64_t hidden_size_;
   Batch batch_;
   std::vector<float> embeds_;
+  // Encoder-decoders: what collects the sources, whether there are any, whether they are encoder_outputs, and where the
+  // token that the head reads stands in the source being added.
+  std::unique_ptr<BatchBuilder> encoder_;
+  bool has_source_ = false, encoded_ = false;
+  std::optional<int64_t> source_column_;
   std::vector<int32_t> cumulative_;  // positions of the row being added
 };
 
 // Hugging Face's forward arguments as tensors: input_ids, attention_mask, token_type_ids, position_ids int64 [batch,
 // seq] (position_ids also [1, seq]), inputs_embeds float32 [batch, seq, hidden_size]; for a multiple choice [batch,
 // num_choices, seq] and [batch, num_choices, seq, hidden_size]. Undefined ones are not given.
+// Encoder-decoders take encoder_outputs [batch, seq, hidden_size] in place of encoding, and decoder_input_ids and
+// decoder_attention_mask [batch, target], decoder_inputs_embeds [batch, target, hidden_size].
 struct ModelInputs {
-  Tensor input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds;
+  Tensor input_ids = {}, attention_mask = {}, token_type_ids = {}, position_ids = {}, inputs_embeds = {};
+  Tensor encoder_outputs = {}, decoder_input_ids = {}, decoder_attention_mask = {}, decoder_inputs_embeds = {};
+};
+struct ModelInputName {
+  std::string_view name;
+  Tensor ModelInputs::*tensor;
+  bool floats = false;
+};
+// All of them under Hugging Face's names.
+inline constexpr ModelInputName kModelInputNames[] = {
+    {"input_ids", &ModelInputs::input_ids},
+    {"attention_mask", &ModelInputs::attention_mask},
+    {"token_type_ids", &ModelInputs::token_type_ids},
+    {"position_ids", &ModelInputs::position_ids},
+    {"inputs_embeds", &ModelInputs::inputs_embeds, true},
+    {"encoder_outputs", &ModelInputs::encoder_outputs, true},
+    {"decoder_input_ids", &ModelInputs::decoder_input_ids},
+    {"decoder_attention_mask", &ModelInputs::decoder_attention_mask},
+    {"decoder_inputs_embeds", &ModelInputs::decoder_inputs_embeds, true},
 };
 // Error(invalid_argument) naming the tensor whose shape or type is wrong.
 TCPP_API Batch make_batch(const ModelInputs& inputs, BatchRules rules);
