@@ -3,13 +3,10 @@
 // Usage: `auto tokenizer = AutoTokenizer::from_pretrained("models/bert");`
 // Source: transformers 5.23 models/auto/tokenization_auto.py, tokenization_utils_base.py (_from_pretrained),
 // tokenization_utils_tokenizers.py (TokenizersBackend.__init__), models/bert/tokenization_bert.py.
-//
-// What to know when reading: a class with an __init__ of its own (BertTokenizer and its like) takes nothing but the
-// vocabulary from tokenizer.json and builds its pipeline from tokenizer_config.json, so do_lower_case there wins over
-// the normalizer in tokenizer.json. TokenizersBackend (PreTrainedTokenizerFast) takes tokenizer.json as it stands.
 #include <algorithm>
 #include <map>
 
+#include "tokenizer_classes.hpp"
 #include "tokenizer_impl.hpp"
 #include "tokenizer_json.hpp"
 #include "transformers/base/error.hpp"
@@ -26,51 +23,6 @@ constexpr const char kTokenizerConfigFile[] = "tokenizer_config.json";
 constexpr const char kSpecialTokensMapFile[] = "special_tokens_map.json";
 constexpr const char kAddedTokensFile[] = "added_tokens.json";
 constexpr const char kConfigFile[] = "config.json";
-
-// What a tokenizer class of transformers amounts to here.
-struct TokenizerClass {
-  std::string_view name;
-  bool rebuilds;                 // makes BERT's pipeline around the vocabulary; false: tokenizer.json as it stands
-  bool has_token_type_ids;       // in model_input_names
-  bool reads_do_lower_case;      // false: always lower case
-  bool replaces_post_processor;  // loads tokenizer.json whole, but puts [CLS] and [SEP] around the text in any case
-};
-
-constexpr TokenizerClass kBackend{"TokenizersBackend", false, false, true, false};
-constexpr TokenizerClass kClasses[] = {
-    {"BertTokenizer", true, true, true, true},
-    {"DistilBertTokenizer", true, false, true, true},
-    {"ElectraTokenizer", true, true, true, true},
-    {"LayoutLMTokenizer", true, true, true, true},
-    {"LxmertTokenizer", true, true, true, true},
-    {"MobileBertTokenizer", true, true, true, true},
-    {"SqueezeBertTokenizer", true, true, true, true},
-    {"ConvBertTokenizer", false, true, true, true},
-    {"DPRContextEncoderTokenizer", true, true, false, true},
-    {"DPRQuestionEncoderTokenizer", true, true, false, true},
-    {"DPRReaderTokenizer", true, false, false, true},
-};
-
-// The model types whose registered class is BertTokenizer.
-constexpr std::string_view kBertModelTypes[] = {"align",          "bark",         "bert",          "blip",
-                                                "bros",           "chinese_clip", "convbert",      "distilbert",
-                                                "electra",        "ernie",        "flava",         "git",
-                                                "grounding-dino", "layoutlm",     "megatron-bert", "mm-grounding-dino",
-                                                "nezha",          "nomic_bert",   "qdqbert",       "realm",
-                                                "retribert",      "squeezebert",  "tvp",           "vilt",
-                                                "visual_bert",    "mobilebert",   "lxmert"};
-
-std::string_view without_fast(std::string_view name) {
-  if (name.ends_with("Fast")) name.remove_suffix(4);
-  return name;
-}
-
-const TokenizerClass* find_class(std::string_view name) {
-  for (const TokenizerClass& c : kClasses) {
-    if (c.name == without_fast(name)) return &c;
-  }
-  return nullptr;
-}
 
 // One JSON file of the model, an empty object when it is absent.
 Value read_object(const ModelFiles& files, const char* name) {
@@ -278,95 +230,136 @@ class Loader {
     }
     config_ = read_object(files_, kTokenizerConfigFile);
     config_where_ = files_.where(kTokenizerConfigFile);
-    class_ = choose_class(has_json);
+    choose_class(has_json);
     if (has_json) json_ = read_tokenizer_json(files_.read_text(kTokenizerFile), files_.where(kTokenizerFile));
     tokens_ = read_token_config(files_, config_, json_ ? &*json_ : nullptr);
 
     impl_->compiled = options_.compiled;
-    if (class_.has_token_type_ids) impl_->model_input_names = {"input_ids", "token_type_ids", "attention_mask"};
-    if (class_.rebuilds || !has_json) {
-      build_bert();
-    } else {
+    if (class_->has_token_type_ids) impl_->model_input_names = {"input_ids", "token_type_ids", "attention_mask"};
+    set_class_tokens();
+    if (class_->model == ModelKind::as_it_stands) {
       take_json();
+    } else {
+      take_vocabulary();
+      class_->build(build_);
     }
+    if (json_) impl_->post_processor = make_optional_component<PostProcessor>(json_->post_processor, json_->where);
     read_settings();
     add_tokens();
-    if (class_.replaces_post_processor) put_bert_template();
-    if (!impl_->post_processor) impl_->post_processor = PostProcessor{TemplateProcessing{}};
+    build_.specials = impl_->special_tokens;
+    if (!impl_->post_processor || config_.find("add_bos_token") || config_.find("add_eos_token") ||
+        class_->adds_bos_token) {
+      update_post_processor(build_, build_.flag("add_bos_token", class_->adds_bos_token));
+    }
+    if (class_->finish) class_->finish(build_);
     impl_->finish();
     return std::make_shared<const Tokenizer>(std::unique_ptr<const Tokenizer::Impl>(std::move(impl_)));
   }
 
  private:
-  TokenizerClass choose_class(bool has_json) const {
+  void choose_class(bool has_json) {
     const Value model_config = read_object(files_, kConfigFile);
     const std::string model_type = get_string(model_config, "model_type", files_.where(kConfigFile)).value_or("");
     std::optional<std::string> declared = get_string(config_, "tokenizer_class", config_where_);
     if (!declared || declared->empty())
       declared = get_string(model_config, "tokenizer_class", files_.where(kConfigFile));
-    const bool bert_type =
-        std::find(std::begin(kBertModelTypes), std::end(kBertModelTypes), model_type) != std::end(kBertModelTypes);
-    if (!declared || declared->empty()) {
-      if (bert_type) return kClasses[0];
-      if (has_json) return kBackend;
+    const bool is_byte_level = has_json && files_.read_text(kTokenizerFile).find("\"ByteLevel\"") != std::string::npos;
+    const std::string name = choose_class_name(model_type, declared.value_or(""), is_byte_level);
+    class_ = &class_of(name);
+    if (has_json) return;  // a class without a recipe takes it as it stands
+    if (name.empty()) {
       throw Error(ErrorCode::unsupported,
                   "there is only vocab.txt, and neither tokenizer_config.json (tokenizer_class) nor config.json "
                   "(model_type) says which tokenizer it belongs to",
                   files_.where(kVocabFile));
     }
-    if (const TokenizerClass* known = find_class(*declared)) return *known;
-    // Any other class reads its tokenizer.json; without one its own rules would be needed.
-    if (has_json) return kBackend;
-    throw Error(ErrorCode::unsupported, "tokenizer_class \"" + *declared + "\" without tokenizer.json is not supported",
-                config_where_);
-  }
-
-  std::string special(SpecialName name, const char* absent) const {
-    const auto at = tokens_.named.find(kSpecialTokenKeys[name]);
-    return at == tokens_.named.end() ? absent : at->second.content;
-  }
-
-  // BertTokenizer.__init__
-  void build_bert() {
-    WordPiece model;
-    // A class that names its special tokens has them even where the files are silent; an explicit null stays none.
-    for (const auto& [name, token] :
-         {std::pair{kUnk, "[UNK]"}, {kSep, "[SEP]"}, {kPad, "[PAD]"}, {kCls, "[CLS]"}, {kMask, "[MASK]"}}) {
-      const std::string key(kSpecialTokenKeys[name]);
-      if (tokens_.named.contains(key)) continue;
-      const Value* v = config_.find(key);
-      if (v && v->is_null()) continue;
-      tokens_.set(key, {token, std::nullopt});
+    if (class_->model != ModelKind::word_piece) {
+      throw Error(ErrorCode::unsupported, "tokenizer_class \"" + name + "\" without tokenizer.json is not supported",
+                  config_where_);
     }
-    model.unk_token = special(kUnk, "None");
-    if (json_) {
-      if (!json_->has_vocab) {
-        throw Error(ErrorCode::corrupt_file,
-                    "the model has no \"vocab\" object, which " + std::string(class_.name) + " needs",
-                    json_->where + ": model");
+  }
+
+  // A class that names its special tokens has them even where the files are silent; an explicit null stays none.
+  void set_class_tokens() {
+    for (std::string_view rest = class_->special_tokens; !rest.empty();) {
+      std::string_view item = rest.substr(0, rest.find(' '));
+      rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+      const std::string key = std::string(item.substr(0, item.find('='))) + "_token";
+      item.remove_prefix(item.find('=') + 1);
+      std::optional<AddedToken> flags;
+      if (const std::size_t plus = item.find('+'); plus != std::string_view::npos) {
+        flags = AddedToken{"", false, item.ends_with('<'), false, true, false};
+        item = item.substr(0, plus);
       }
-      model.vocab = std::move(json_->vocab);
+      if (class_->model == ModelKind::as_it_stands) continue;
+      const auto named = tokens_.named.find(key);
+      if (named == tokens_.named.end()) {
+        const Value* v = config_.find(key);
+        if (v && v->is_null()) continue;
+        tokens_.set(key, {std::string(item), std::nullopt});
+        for (const auto& [id, added] : tokens_.added) {
+          if (added.content == item) tokens_.named.find(key)->second.flags = added;
+        }
+      }
+      ConfiguredToken& token = tokens_.named.find(key)->second;
+      if (flags && !token.flags) {
+        flags->content = token.content;
+        token.flags = flags;
+      }
+    }
+    for (std::size_t name = 0; name < kSpecialNames; ++name) {
+      const auto at = tokens_.named.find(kSpecialTokenKeys[name]);
+      if (at != tokens_.named.end()) build_.specials[name] = at->second.content;
+    }
+    if (class_->extra && tokens_.extra.empty()) {
+      for (std::string& token : class_->extra(build_)) tokens_.extra.push_back({std::move(token), std::nullopt});
+    }
+  }
+
+  // What a class builds on.
+  void take_vocabulary() {
+    if (!json_) {
+      build_.model_where = files_.where(kVocabFile);
+      build_.vocab = read_vocab_txt(files_.read_text(kVocabFile), build_.model_where);
+      return;
+    }
+    build_.model_where = json_->where + ": model";
+    if (class_->model == ModelKind::unigram) {
+      if (!json_->has_pieces) {
+        throw Error(ErrorCode::corrupt_file,
+                    "the model has no \"vocab\" of [piece, score], which " + std::string(class_->name) + " needs",
+                    build_.model_where);
+      }
+      build_.unigram = std::move(json_->unigram);
+    } else if (json_->has_vocab) {
+      build_.vocab = std::move(json_->vocab);
+      build_.bpe = std::move(json_->bpe);
+    } else if (json_->has_pieces && class_->model == ModelKind::bpe) {
+      json_->unigram.vocab.for_each([&](std::string_view piece, int32_t id) { build_.vocab.add(piece, id); });
+      build_.vocab.finish(build_.model_where);
     } else {
-      model.vocab = read_vocab_txt(files_.read_text(kVocabFile), files_.where(kVocabFile));
+      throw Error(ErrorCode::corrupt_file,
+                  "the model has no \"vocab\" object, which " + std::string(class_->name) + " needs",
+                  build_.model_where);
     }
-    model.finish();
-    impl_->model.value = std::move(model);
-    BertNormalizer normalizer;
-    normalizer.lowercase = !class_.reads_do_lower_case || get_boolean(config_, "do_lower_case", true, config_where_);
-    normalizer.handle_chinese_chars = get_boolean(config_, "tokenize_chinese_chars", true, config_where_);
-    if (const Value* v = config_.find("strip_accents"); v && !v->is_null()) {
-      normalizer.strip_accents = get_boolean(config_, "strip_accents", false, config_where_);
+    // The first rules of SentencePiece in the normalizer, if there are any.
+    std::vector<const Value*> normalizers{&json_->normalizer};
+    if (const Value* children = json_->normalizer.find("normalizers"); children && children->is_array()) {
+      normalizers.clear();
+      for (const Value& child : children->as_array()) normalizers.push_back(&child);
     }
-    impl_->normalizer = Normalizer{normalizer};
-    impl_->pre_tokenizer = PreTokenizer{BertPreTokenizer{}};
-    impl_->decoder = Decoder{WordPieceDecoder{}};
+    for (const Value* v : normalizers) {
+      const Value* type = v->find("type");
+      if (!type || !type->is_string() || type->as_string() != Precompiled::type) continue;
+      build_.charsmap = std::get<Precompiled>(make_component<Normalizer>(*v, json_->where, "normalizer").value);
+      break;
+    }
   }
 
   void take_json() {
     impl_->model = make_model(*json_);
     impl_->normalizer = make_optional_component<Normalizer>(json_->normalizer, json_->where);
     impl_->pre_tokenizer = make_optional_component<PreTokenizer>(json_->pre_tokenizer, json_->where);
-    impl_->post_processor = make_optional_component<PostProcessor>(json_->post_processor, json_->where);
     impl_->decoder = make_optional_component<Decoder>(json_->decoder, json_->where);
     std::vector<AddedToken> added;
     for (const auto& [id, token] : json_->added_tokens) added.push_back(token);
@@ -408,7 +401,8 @@ class Loader {
     if (json_ && json_->truncation.is_object() && !truncation_side) {
       truncation_side = get_side(json_->truncation, "direction", json_->where + ": truncation");
     }
-    impl_->padding_side = options_.padding_side.value_or(padding_side.value_or(Side::right));
+    const Side class_side = class_->pads_left ? Side::left : Side::right;
+    impl_->padding_side = options_.padding_side.value_or(padding_side.value_or(class_side));
     impl_->truncation_side = options_.truncation_side.value_or(truncation_side.value_or(Side::right));
     impl_->clean_up_tokenization_spaces = options_.clean_up_tokenization_spaces.value_or(
         get_boolean(config_, "clean_up_tokenization_spaces", false, config_where_));
@@ -460,28 +454,15 @@ class Loader {
     }
   }
 
-  // [CLS] A [SEP] and [CLS] A [SEP] B [SEP], as the class puts them whatever the file says.
-  void put_bert_template() {
-    using Piece = TemplateProcessing::Piece;
-    const std::string cls = special(kCls, "None"), sep = special(kSep, "None");
-    const int32_t cls_id = impl_->token_to_id(cls).value_or(2), sep_id = impl_->token_to_id(sep).value_or(3);
-    TemplateProcessing t;
-    t.special_tokens[cls] = {{cls_id}, {cls}};
-    t.special_tokens[sep] = {{sep_id}, {sep}};
-    t.single = {Piece{-1, cls, 0}, Piece{0, "", 0}, Piece{-1, sep, 0}};
-    t.pair = t.single;
-    t.pair.insert(t.pair.end(), {Piece{1, "", 1}, Piece{-1, sep, 1}});
-    impl_->post_processor = PostProcessor{std::move(t)};
-  }
-
   const ModelFiles& files_;
   const TokenizerOptions& options_;
   Value config_;
   std::string config_where_;
-  TokenizerClass class_ = kBackend;
+  const TokenizerClass* class_ = nullptr;
   std::optional<TokenizerJson> json_;
   TokenConfig tokens_;
   std::unique_ptr<Tokenizer::Impl> impl_ = std::make_unique<Tokenizer::Impl>();
+  ClassBuild build_{*impl_, config_, config_where_, {}, {}, {}, {}, {}, {}};
 };
 
 }  // namespace
