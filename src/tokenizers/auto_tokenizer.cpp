@@ -247,10 +247,16 @@ class Loader {
     read_settings();
     add_tokens();
     build_.specials = impl_->special_tokens;
-    if (!impl_->post_processor || config_.find("add_bos_token") || config_.find("add_eos_token") ||
-        class_->adds_bos_token) {
-      update_post_processor(build_, build_.flag("add_bos_token", class_->adds_bos_token));
+    // With a tokenizer.json the configuration's add_bos_token and add_eos_token do not count, a class's own default
+    // does.
+    build_.add_bos_token = class_->adds_bos_token;
+    bool asks = class_->adds_bos_token;
+    if (!json_) {
+      asks = asks || config_.find("add_bos_token") || config_.find("add_eos_token");
+      build_.add_bos_token = build_.flag("add_bos_token", class_->adds_bos_token);
+      build_.add_eos_token = build_.flag("add_eos_token", false);
     }
+    if (!impl_->post_processor || asks) update_post_processor(build_);
     if (class_->finish) class_->finish(build_);
     impl_->finish();
     return std::make_shared<const Tokenizer>(std::unique_ptr<const Tokenizer::Impl>(std::move(impl_)));
@@ -406,6 +412,8 @@ class Loader {
     impl_->truncation_side = options_.truncation_side.value_or(truncation_side.value_or(Side::right));
     impl_->clean_up_tokenization_spaces = options_.clean_up_tokenization_spaces.value_or(
         get_boolean(config_, "clean_up_tokenization_spaces", false, config_where_));
+    impl_->clean_up_bpe = get_boolean(
+        config_, "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output", false, config_where_);
     impl_->split_special_tokens = get_boolean(config_, "split_special_tokens", false, config_where_);
   }
 
@@ -462,7 +470,7 @@ class Loader {
   std::optional<TokenizerJson> json_;
   TokenConfig tokens_;
   std::unique_ptr<Tokenizer::Impl> impl_ = std::make_unique<Tokenizer::Impl>();
-  ClassBuild build_{*impl_, config_, config_where_, {}, {}, {}, {}, {}, {}};
+  ClassBuild build_{*impl_, config_, config_where_, {}, false, false, {}, {}, {}, {}, {}};
 };
 
 }  // namespace

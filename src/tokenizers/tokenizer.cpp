@@ -236,6 +236,10 @@ void Tokenizer::Impl::finish() {
       std::holds_alternative<BertPreTokenizer>(pre_tokenizer->value) && !added.any_normalized()) {
     bert = std::make_unique<BertPath>(*bert_normalizer, *word_piece);
   }
+  if (compiled && !added.any_normalized()) {
+    byte_level =
+        ByteLevelPath::make(normalizer ? &*normalizer : nullptr, pre_tokenizer ? &*pre_tokenizer : nullptr, model);
+  }
 }
 
 std::optional<int32_t> Tokenizer::Impl::token_to_id(std::string_view token) const {
@@ -301,6 +305,18 @@ Tokenizer::Impl::Plan Tokenizer::Impl::plan(const EncodeOptions& o) const {
 void Tokenizer::Impl::encode_text(std::string_view raw, int32_t word_id, const Plan& plan, Encoding& out) const {
   const WellFormed well_formed(raw);
   const std::string_view text = well_formed.view();
+  if (byte_level && plan.ids_only) {
+    std::vector<AddedVocabulary::Part> parts;
+    added.cut(text, plan.split_special, parts);
+    for (const AddedVocabulary::Part& p : parts) {
+      if (p.id >= 0) {
+        out.ids.push_back(p.id);
+      } else {
+        byte_level->encode(text.substr(p.begin, p.end - p.begin), out.ids);
+      }
+    }
+    return;
+  }
   const std::size_t before = out.ids.size();
   int32_t word = 0;
 
@@ -606,7 +622,9 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, const DecodeOptions&
     tokens.emplace_back(*token);
   }
   std::string text = convert_tokens_to_string(tokens);
-  if (options.clean_up_tokenization_spaces.value_or(impl_->clean_up_tokenization_spaces)) {
+  const bool is_bpe = std::holds_alternative<BPE>(impl_->model.value);
+  if (options.clean_up_tokenization_spaces.value_or(impl_->clean_up_tokenization_spaces) &&
+      (!is_bpe || impl_->clean_up_bpe)) {
     for (const auto& [from, to] : kCleanup) {
       if (from != kOnlyDecoder) replace_all(text, from, to);
     }
@@ -662,8 +680,9 @@ int64_t Tokenizer::num_special_tokens_to_add(bool pair) const noexcept {
 }
 
 std::span<const std::string> Tokenizer::model_input_names() const noexcept { return impl_->model_input_names; }
+bool Tokenizer::clean_up_tokenization_spaces() const noexcept { return impl_->clean_up_tokenization_spaces; }
 Side Tokenizer::padding_side() const noexcept { return impl_->padding_side; }
 Side Tokenizer::truncation_side() const noexcept { return impl_->truncation_side; }
-bool Tokenizer::has_fast_path() const noexcept { return impl_->bert != nullptr; }
+bool Tokenizer::has_fast_path() const noexcept { return impl_->bert || impl_->byte_level; }
 
 }  // namespace transformers

@@ -195,7 +195,7 @@ void build_gpt_neox(ClassBuild& b) {
   b.impl.normalizer = normalizer(NFC{});
   b.impl.pre_tokenizer = PreTokenizer{ByteLevel{b.flag("add_prefix_space", false), b.flag("trim_offsets", true), true}};
 }
-void finish_gpt_neox(ClassBuild& b) { update_post_processor(b, b.flag("add_bos_token", false)); }
+void finish_gpt_neox(ClassBuild& b) { update_post_processor(b); }
 void build_cohere(ClassBuild& b) {
   build_gpt2(b);
   b.impl.normalizer = normalizer(NFC{});
@@ -227,8 +227,9 @@ void build_clip(ClassBuild& b) {
       sequence({PreTokenizer{Split{words, SplitBehavior::removed, true}}, PreTokenizer{ByteLevel{false, true, true}}});
   // Decoding byte-level tokens leaves "</w>" in the text; the class then makes it a space and strips the ends.
   Decoder ends{Replace{Pattern::string("</w>"), " "}};
-  b.impl.decoder = Decoder{DecoderSequence{{Decoder{ByteLevelDecoder{}}, std::move(ends),
-                                            Decoder{Replace{Pattern::regular_expression("\\A\\s+|\\s+\\z"), ""}}}}};
+  b.impl.decoder = Decoder{DecoderSequence{
+      {Decoder{ByteLevelDecoder{}}, std::move(ends),
+       Decoder{Replace{Pattern::regular_expression("\\A[\\s\\x1C-\\x1F]+|[\\s\\x1C-\\x1F]+\\z"), ""}}}}};
 }
 void finish_clip(ClassBuild& b) { set_roberta(b, kEos, kBos, false, false); }
 
@@ -496,7 +497,7 @@ constexpr TokenizerClass kClasses[] = {
     {"DebertaV2Tokenizer", K::unigram, kDebertaTokens, false, true, build_deberta_v2, finish_cls_sep},
     {"DistilBertTokenizer", K::word_piece, kBertTokens, false, false, build_bert, finish_bert},
     {"ElectraTokenizer", K::word_piece, kBertTokens, false, true, build_bert, finish_bert},
-    {"FNetTokenizer", K::unigram, kAlbertTokens, false, true, build_albert, finish_cls_sep},
+    {"FNetTokenizer", K::as_it_stands, kAlbertTokens, false, true},
     {"FunnelTokenizer", K::word_piece, "unk=<unk> sep=<sep> pad=<pad> cls=<cls> mask=<mask> bos=<s> eos=</s>", false,
      false, build_funnel, finish_funnel},
     {"GPT2Tokenizer", K::bpe, kGptTokens, false, false, build_gpt2},
@@ -729,8 +730,8 @@ std::optional<std::string> ClassBuild::text(std::string_view key) const {
   return v->as_string();
 }
 
-void update_post_processor(ClassBuild& b, bool add_bos_token) {
-  const bool bos = add_bos_token && b.specials[kBos], eos = b.flag("add_eos_token", false) && b.specials[kEos];
+void update_post_processor(ClassBuild& b) {
+  const bool bos = b.add_bos_token && b.specials[kBos], eos = b.add_eos_token && b.specials[kEos];
   std::vector<std::string> single, pair;
   if (bos) single.push_back(b.special(kBos));
   single.emplace_back("$A");

@@ -24,9 +24,10 @@ enum class ModelKind : uint8_t { as_it_stands, word_piece, bpe, unigram };
 // What a recipe has at hand.
 struct ClassBuild {
   Tokenizer::Impl& impl;
-  const Value& config;       // tokenizer_config.json
-  const std::string& where;  // its name, for messages
-  std::string model_where;   // where the vocabulary comes from
+  const Value& config;                                // tokenizer_config.json
+  const std::string& where;                           // its name, for messages
+  std::string model_where;                            // where the vocabulary comes from
+  bool add_bos_token = false, add_eos_token = false;  // what the configuration says where there is no tokenizer.json
   std::array<std::optional<std::string>, kSpecialNames> specials;
   std::optional<Precompiled> charsmap;  // of tokenizer.json's normalizer or of the SentencePiece model
 
@@ -68,6 +69,6 @@ bool has_recipe(std::string_view name);
 std::string choose_class_name(const std::string& model_type, const std::string& declared, bool is_byte_level);
 
 // TokenizersBackend.update_post_processor: bos and eos around the texts, as add_bos_token and add_eos_token say.
-void update_post_processor(ClassBuild& b, bool add_bos_token);
+void update_post_processor(ClassBuild& b);
 
 }  // namespace transformers

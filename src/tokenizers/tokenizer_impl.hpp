@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bert_path.hpp"
+#include "byte_level_path.hpp"
 #include "transformers/tokenizers/added_tokens.hpp"
 #include "transformers/tokenizers/decoders.hpp"
 #include "transformers/tokenizers/models.hpp"
@@ -43,6 +44,7 @@ struct Tokenizer::Impl {
   Side padding_side = Side::right;
   Side truncation_side = Side::right;
   bool clean_up_tokenization_spaces = false;
+  bool clean_up_bpe = false;  // clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output
   bool split_special_tokens = false;
   bool compiled = true;
 
@@ -58,7 +60,8 @@ struct Tokenizer::Impl {
     int32_t type_id;
   };
   std::optional<std::vector<Part>> parts_of_one, parts_of_two;
-  std::unique_ptr<const BertPath> bert;  // when the pipeline is BERT's throughout
+  std::unique_ptr<const BertPath> bert;             // when the pipeline is BERT's throughout
+  std::unique_ptr<const ByteLevelPath> byte_level;  // when it is that of byte-level BPE: for ids_only
 
   void finish();
 

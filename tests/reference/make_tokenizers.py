@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/data/tokenizers/<case>/: WordPiece tokenizers in every spelling and what Hugging Face answers with them.
+"""Writes tests/data/tokenizers/<case>/: tokenizers in every spelling and what Hugging Face answers with them.
 
 Usage: python tests/reference/make_tokenizers.py [--only GLOB] [--vocabs DIR]    (environment: tests/reference/README.md)
 
@@ -203,6 +203,118 @@ case("json-class-bert", json_file(normalizer=bert_normalizer(lowercase=True), pr
 case("json-class-distilbert", lambda: {"tokenizer.json": tokenizer_json(normalizer=bert_normalizer(lowercase=False), typed=False), "config.json": {"model_type": "distilbert"}, "tokenizer_config.json": config("DistilBertTokenizerFast", strip_accents=False, model_max_length=512)},
      "class DistilBertTokenizerFast, no \"type\" in the model section; as json-class-bert", subset=6)
 case("json-no-config", lambda: {"tokenizer.json": tokenizer_json(normalizer=bert_normalizer(lowercase=False)), "config.json": {"model_type": "bert"}}, "no tokenizer_config.json: the model type's class, with its defaults", subset=6)
+
+
+# ---- other models, trained on the corpus -------------------------------------------------------------------------
+
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+UNDERLINE = "\u2581"
+CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+def split(pattern, behavior="Isolated", invert=False):
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior, "invert": invert}
+
+
+def metaspace(scheme="always", splits=True):
+    return {"type": "Metaspace", "replacement": UNDERLINE, "prepend_scheme": scheme, "split": splits}
+
+
+def trained(kind, normalizer=None, pre_tokenizer=None, decoder=None, post_processor=None, specials=("<unk>", "<s>", "</s>", "<pad>", "<mask>"), size=400, bytes_as="", model=(), more=(), alphabet=(), **train):
+    """tokenizer.json of a model trained on the corpus. bytes_as "<0x": the byte tokens of byte_fallback are in the vocabulary."""
+    empty = {"BPE": {"vocab": {}, "merges": []}, "Unigram": {"vocab": [["<unk>", 0.0]], "unk_id": 0}, "WordLevel": {"vocab": {"<unk>": 0}, "unk_token": "<unk>"}}[kind]
+    keep = {k: v for k, v in dict(model).items() if k in ("continuing_subword_prefix", "end_of_word_suffix", "unk_token") and v}
+    spec = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": None, "decoder": None,
+            "model": {"type": kind, **empty, **({"unk_token": "<unk>", **keep} if kind == "BPE" else {})}}
+    tok = tokenizers.Tokenizer.from_str(json.dumps(spec))
+    named = list(specials) + (["<0x%02X>" % b for b in range(256)] if bytes_as else [])
+    affixes = {k: v for k, v in keep.items() if k != "unk_token"} if kind == "BPE" else {}
+    trainer = {"BPE": tokenizers.trainers.BpeTrainer, "Unigram": tokenizers.trainers.UnigramTrainer, "WordLevel": tokenizers.trainers.WordLevelTrainer}[kind]
+    options = dict(vocab_size=size + len(named), special_tokens=named, show_progress=False, **train)
+    if kind == "Unigram":
+        options.update(unk_token="<unk>")
+    if kind != "WordLevel":
+        options.update(initial_alphabet=list(alphabet), **affixes)
+    if kind == "BPE":
+        options.update(limit_alphabet=256 if alphabet else 120)
+    # A unigram model must hold every character it was trained on.
+    fits = (lambda t: len(t) < 400 and t not in SPECIALS) if kind != "Unigram" else lambda t: len(t) < 2000 and all(32 <= ord(c) < 0x100 for c in t)
+    tok.train_from_iterator([t for t in CORPUS if fits(t)], trainer=trainer(**options))
+    out = json.loads(tok.to_str())
+    out["model"].update(dict(model))
+    out.update(decoder=decoder, post_processor=post_processor)
+    out["added_tokens"] = [t for t in out["added_tokens"] if t["content"] in specials]
+    used = max([t["id"] for t in out["added_tokens"]] + [len(out["model"]["vocab"]) - 1])
+    out["added_tokens"] += [{"id": used + 1 + i, **t} for i, t in enumerate(more)]
+    return out
+
+
+ALPHABET = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+SPECIAL_NAMES = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+
+
+def trained_case(name, settings, note="", subset=9, extra=(), config_json=None, **spec):
+    def make():
+        files = {"tokenizer.json": json.dumps(trained(**spec), ensure_ascii=False, separators=(",", ":")) + "\n", "tokenizer_config.json": settings}
+        if config_json:
+            files["config.json"] = config_json
+        return files
+    case(name, make, note, subset=subset, extra=[*extra, "I'LL say it'S 12345 \u017ft  \n\n done ", "def f(x):\n    return x  # \u00bd\r\n\tcaf\u00e9"])
+
+
+def fast(**more):
+    return {"tokenizer_class": "PreTrainedTokenizerFast", **SPECIAL_NAMES, **more}
+
+
+def bos_eos(**kw):
+    return template("<s> $A </s>", "<s> $A </s> $B:1 </s>:1", {"<s>": [(1, "<s>")], "</s>": [(2, "</s>")]})
+
+
+CHARSMAP = ["61\t62 63", "e9\t65", "65 301\t65", "fb01\t66 69", "bd\t31 2044 32", "3000\t20", "9\t20", "200b\t"]
+
+
+def charsmap():
+    """A small precompiled_charsmap, compiled by SentencePiece from a handful of rules."""
+    import base64, io, sentencepiece, tempfile
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as f:
+        f.write("".join(rule + "\n" for rule in CHARSMAP))
+        f.flush()
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(["a b c d e f g h"] * 20), model_writer=model, vocab_size=12, hard_vocab_limit=False, normalization_rule_tsv=f.name, minloglevel=2)
+    from sentencepiece import sentencepiece_model_pb2
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue())
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(proto.normalizer_spec.precompiled_charsmap).decode()}
+
+
+UNDERLINES = {"type": "Replace", "pattern": {"String": " "}, "content": UNDERLINE}
+LLAMA_DECODER = sequence("decoders", {"type": "Replace", "pattern": {"String": UNDERLINE}, "content": " "}, "ByteFallback", "Fuse", {"type": "Strip", "content": " ", "start": 1, "stop": 0})
+LLAMA = dict(kind="BPE", normalizer=sequence("normalizers", {"type": "Prepend", "prepend": UNDERLINE}, UNDERLINES), decoder=LLAMA_DECODER, post_processor=bos_eos(), bytes_as="<0x",
+             model={"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True}, size=250)
+GPT2 = dict(kind="BPE", pre_tokenizer=BYTES, decoder=BYTES, alphabet=ALPHABET, size=430, model={"unk_token": None})
+
+trained_case("bpe-gpt2", {"tokenizer_class": "GPT2Tokenizer", **SPECIAL_NAMES}, "class GPT2Tokenizer: the post-processor is rebuilt", subset=5, extra=SPECIALS, post_processor=BYTES, **GPT2)
+trained_case("bpe-roberta", {"tokenizer_class": "RobertaTokenizerFast", "add_prefix_space": True}, "class RobertaTokenizer, add_prefix_space", extra=["<s> x </s><mask> y"],
+             more=[added("<mask2>", lstrip=True, special=True, normalized=False)], **GPT2)
+trained_case("bpe-llama3", fast(), "cl100k's pattern, ignore_merges, post-processors in a row",
+             **{**GPT2, "pre_tokenizer": sequence("pretokenizers", split(CL100K), {**BYTES, "use_regex": False}), "post_processor": sequence("processors", BYTES, bos_eos()), "model": {"unk_token": None, "ignore_merges": True}})
+trained_case("bpe-qwen2", {"tokenizer_class": "Qwen2Tokenizer"}, "class Qwen2Tokenizer, NFC, single digits", **GPT2)
+trained_case("bpe-digits", fast(), **{**GPT2, "pre_tokenizer": sequence("pretokenizers", {"type": "Digits", "individual_digits": True}, BYTES), "post_processor": {**BYTES, "trim_offsets": False}})
+trained_case("bpe-clip", {"tokenizer_class": "CLIPTokenizer", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}, "class CLIPTokenizer: </w>, lower case", **{**GPT2, "model": {"unk_token": "<unk>", "end_of_word_suffix": "</w>"}, "alphabet": (), "pre_tokenizer": sequence("pretokenizers", split(r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", "Removed", True), BYTES)})
+trained_case("bpe-llama", fast(), "as Llama 2 is published: spaces as U+2581, byte fallback", extra=["\u2581a  b", "  a", "\U0001f468\u200d\U0001f469"], **LLAMA)
+trained_case("bpe-llama-class", {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True}, "class LlamaTokenizer: Metaspace outside of words, no unknown token", extra=["\u2581a  b", "  a <s>b"], **LLAMA)
+trained_case("bpe-gemma", {"tokenizer_class": "GemmaTokenizer", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "mask_token": "<mask>"}, "class GemmaTokenizer", **LLAMA)
+trained_case("bpe-suffix", {"tokenizer_class": "OpenAIGPTTokenizer", "unk_token": "<unk>"}, "class OpenAIGPTTokenizer: </w>, BertNormalizer", kind="BPE", normalizer=bert_normalizer(), pre_tokenizer={"type": "BertPreTokenizer"}, decoder={"type": "BPEDecoder", "suffix": "</w>"}, model={"unk_token": "<unk>", "end_of_word_suffix": "</w>"}, size=300)
+trained_case("bpe-prefix", fast(), "continuing_subword_prefix and both kinds of unknown", kind="BPE", normalizer={"type": "Lowercase"}, pre_tokenizer={"type": "Whitespace"}, decoder={"type": "WordPiece", "prefix": "##", "cleanup": False}, model={"unk_token": "<unk>", "continuing_subword_prefix": "##", "fuse_unk": True}, size=300)
+trained_case("bpe-byte-normalizer", fast(), "the normalizer ByteLevel, splits of every behaviour", kind="BPE", normalizer=sequence("normalizers", {"type": "Replace", "pattern": {"Regex": "[0-9]+"}, "content": "0"}, "ByteLevel"),
+             pre_tokenizer=sequence("pretokenizers", split("\u0120+", "MergedWithNext"), split("[aeiou]", "MergedWithPrevious"), split("[st]+", "Contiguous"), {"type": "FixedLength", "length": 4}), decoder=BYTES, alphabet=ALPHABET, size=380, model={"unk_token": None})
+trained_case("unigram-t5", {"tokenizer_class": "T5Tokenizer", "extra_ids": 5}, "class T5Tokenizer, a charsmap of its own", extra=["\ufb01ne \u00bd e\u0301a\u0301 \u3000 a\u200bb <extra_id_0>x", "fi\tx"],
+             kind="Unigram", normalizer=charsmap(), pre_tokenizer=metaspace(), decoder=metaspace(), specials=("<pad>", "</s>", "<unk>", "<s>"), size=300)
+trained_case("unigram-xlm-roberta", {"tokenizer_class": "XLMRobertaTokenizerFast"}, "class XLMRobertaTokenizer", kind="Unigram", pre_tokenizer=metaspace(), decoder=metaspace(), specials=("<s>", "<pad>", "</s>", "<unk>", "<mask>"), size=300)
+trained_case("unigram-albert", {"tokenizer_class": "AlbertTokenizer"}, "class AlbertTokenizer: quotes, NFKD, accents, case", kind="Unigram", pre_tokenizer=metaspace(), decoder=metaspace(), specials=("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"), size=300)
+trained_case("unigram-bytes", fast(), "byte fallback, prepend_scheme first", kind="Unigram", normalizer=sequence("normalizers", "Nmt", "NFKC", {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}), pre_tokenizer=metaspace("first"), post_processor=bos_eos(),
+             decoder=sequence("decoders", "ByteFallback", metaspace("first")), bytes_as="<0x", model={"byte_fallback": True}, size=250, extra=["a<s>b", "\u4e2d\U0001f600"])
+trained_case("unigram-scripts", fast(), "UnicodeScripts, the decoder CTC", kind="Unigram", pre_tokenizer={"type": "UnicodeScripts"}, decoder={"type": "CTC", "pad_token": "<pad>", "word_delimiter_token": "t", "cleanup": True}, size=250, extra=["\u3069\u3053\u3067\u30fc Yes  \u0416 a"])
+trained_case("wordlevel", fast(), kind="WordLevel", pre_tokenizer=sequence("pretokenizers", "Whitespace"), decoder=None, size=200)
 
 
 # ---- answers -----------------------------------------------------------------------------------------------------

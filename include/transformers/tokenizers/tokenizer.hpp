@@ -98,7 +98,9 @@ struct EncodeOptions {
 
 struct DecodeOptions {
   bool skip_special_tokens = false;
-  std::optional<bool> clean_up_tokenization_spaces = {};  // absent: as tokenizer_config.json says, else false
+  // Absent: as tokenizer_config.json says, else false. A BPE model ignores it, as in HF: it would eat spaces of the
+  // text.
+  std::optional<bool> clean_up_tokenization_spaces = {};
 };
 
 // What a call of the tokenizer gives, under HF's names. Rows may differ in length unless padding was asked for.
@@ -174,6 +176,7 @@ class TCPP_API Tokenizer {
   std::optional<int64_t> model_max_length() const noexcept;  // tokens, special ones included; absent: no limit is known
   int64_t num_special_tokens_to_add(bool pair = false) const noexcept;
   std::span<const std::string> model_input_names() const noexcept;  // which of BatchEncoding the model takes
+  bool clean_up_tokenization_spaces() const noexcept;               // what decode does unless it is told otherwise
   Side padding_side() const noexcept;
   Side truncation_side() const noexcept;
   // True when encode with ids_only (and with offsets where it can) runs on the compiled path; both give the same.

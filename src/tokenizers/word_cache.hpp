@@ -1,0 +1,105 @@
+// What it is: the ids of words seen before, as fast as two loads and a multiplication.
+// Where it stands: tokenizers; the compiled paths keep one for each thread that encodes.
+// Usage: `WordCache::Key key(word, text_end); if (const auto* e = cache.find(key)) ids.insert(ids.end(), e->ids, ...);`
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace transformers {
+
+class WordCache {
+ public:
+  static constexpr std::size_t kLongestWord = 16, kMostIds = 11;
+
+  // The bytes of a word of at most kLongestWord bytes, zeros behind them.
+  struct Key {
+    uint64_t low = 0, high = 0;
+    uint32_t size = 0;
+    Key() = default;
+    // `readable`: the end of the memory that the word lies in.
+    Key(std::string_view word, const char* readable) : size(static_cast<uint32_t>(word.size())) {
+      if (readable - word.data() >= 16) {
+        std::memcpy(&low, word.data(), 8);
+        std::memcpy(&high, word.data() + 8, 8);
+        if (size < 8) low &= (uint64_t{1} << (8 * size)) - 1;
+        if (size <= 8) high = 0;
+        if (size > 8 && size < 16) high &= (uint64_t{1} << (8 * (size - 8))) - 1;
+      } else {
+        std::memcpy(&low, word.data(), size < 8 ? size : 8);
+        if (size > 8) std::memcpy(&high, word.data() + 8, size - 8);
+      }
+    }
+  };
+  struct Entry {
+    uint64_t low = 0, high = 0;
+    uint16_t size = 0;  // 0: nothing here
+    uint16_t count = 0;
+    int32_t ids[kMostIds] = {};
+  };
+  static_assert(sizeof(Entry) == 64);
+
+  WordCache() : entries_(kEntries) {}
+  const Entry* find(const Key& key) const noexcept {
+    const Entry& e = entries_[place(key)];
+    return e.low == key.low && e.high == key.high && e.size == key.size ? &e : nullptr;
+  }
+  // In place of what was there. `ids` of more than kMostIds are not kept.
+  void put(const Key& key, std::span<const int32_t> ids) noexcept {
+    if (ids.size() > kMostIds) return;
+    Entry& e = entries_[place(key)];
+    e.low = key.low;
+    e.high = key.high;
+    e.size = static_cast<uint16_t>(key.size);
+    e.count = static_cast<uint16_t>(ids.size());
+    std::memcpy(e.ids, ids.data(), ids.size() * sizeof(int32_t));
+  }
+
+ private:
+  static constexpr std::size_t kEntries = 1 << 15;  // 2 MB
+  static std::size_t place(const Key& key) noexcept {
+    const uint64_t mixed = (key.low ^ (key.high * 0x9FB21C651E98DF25u) ^ key.size) * 0x9E3779B97F4A7C15u;
+    return mixed >> 49;
+  }
+  std::vector<Entry> entries_;
+};
+
+// Caches that wait for the next thread which encodes.
+class WordCaches {
+ public:
+  class Lease {
+   public:
+    explicit Lease(WordCaches& home) : home_(home) {
+      const std::lock_guard lock(home.mutex_);
+      if (home.idle_.empty()) return;
+      cache_ = std::move(home.idle_.back());
+      home.idle_.pop_back();
+    }
+    ~Lease() {
+      const std::lock_guard lock(home_.mutex_);
+      if (cache_) home_.idle_.push_back(std::move(cache_));
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    WordCache& operator*() {
+      if (!cache_) cache_ = std::make_unique<WordCache>();
+      return *cache_;
+    }
+
+   private:
+    WordCaches& home_;
+    std::unique_ptr<WordCache> cache_;
+  };
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<WordCache>> idle_;
+};
+
+}  // namespace transformers
