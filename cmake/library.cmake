@@ -85,6 +85,9 @@ TCPP_DEFINE_FAMILY(@_family@)
 ]])
   list(APPEND _family_sources ${_unit})
 endforeach()
+# A program carries every family and runs one or two. What is worth optimising is in the kernels, which these files call.
+set_source_files_properties(${_family_sources} PROPERTIES COMPILE_OPTIONS
+                            "$<$<NOT:$<OR:$<CONFIG:Debug>,$<CXX_COMPILER_ID:MSVC>>>:-Os>")
 
 # src/kernels is added by cmake/kernels.cmake: its files need per-ISA flags.
 _tcpp_sources(_library_sources tensor io nn heads models generation pipelines)
