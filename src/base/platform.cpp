@@ -28,6 +28,7 @@
 #include <cstdlib>
 #else
 #include <chrono>
+#include <mutex>
 #endif
 
 namespace transformers {
@@ -291,6 +292,13 @@ int64_t peak_resident_bytes() noexcept {
   return ::getrusage(RUSAGE_SELF, &usage) == 0 ? int64_t{usage.ru_maxrss} * 1024 : 0;
 }
 
+std::tm local_time() noexcept {
+  const std::time_t now = std::time(nullptr);
+  std::tm out{};
+  ::localtime_r(&now, &out);
+  return out;
+}
+
 int current_cpu() noexcept { return ::sched_getcpu(); }
 
 bool leave_cpu(int cpu) noexcept {
@@ -359,6 +367,14 @@ std::shared_ptr<std::byte> allocate_bytes(std::size_t bytes) { return heap_bytes
 int usable_cores() noexcept { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
 int64_t peak_resident_bytes() noexcept { return 0; }
+
+std::tm local_time() noexcept {
+  static std::mutex mutex;  // std::localtime has one result for all
+  const std::lock_guard lock(mutex);
+  const std::time_t now = std::time(nullptr);
+  const std::tm* const out = std::localtime(&now);
+  return out ? *out : std::tm{};
+}
 
 int current_cpu() noexcept { return -1; }
 

@@ -23,6 +23,9 @@ constexpr const char kTokenizerConfigFile[] = "tokenizer_config.json";
 constexpr const char kSpecialTokensMapFile[] = "special_tokens_map.json";
 constexpr const char kAddedTokensFile[] = "added_tokens.json";
 constexpr const char kConfigFile[] = "config.json";
+constexpr const char kChatTemplateFile[] = "chat_template.jinja";
+constexpr const char kProcessorTemplateFile[] = "chat_template.json";
+constexpr std::string_view kChatTemplateFolder = "additional_chat_templates/";
 
 // One JSON file of the model, an empty object when it is absent.
 Value read_object(const ModelFiles& files, const char* name) {
@@ -258,6 +261,7 @@ class Loader {
     }
     if (!impl_->post_processor || asks) update_post_processor(build_);
     if (class_->finish) class_->finish(build_);
+    read_chat_templates();
     impl_->finish();
     return std::make_shared<const Tokenizer>(std::unique_ptr<const Tokenizer::Impl>(std::move(impl_)));
   }
@@ -415,6 +419,48 @@ class Loader {
     impl_->clean_up_bpe = get_boolean(
         config_, "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output", false, config_where_);
     impl_->split_special_tokens = get_boolean(config_, "split_special_tokens", false, config_where_);
+  }
+
+  // Files of their own win over tokenizer_config.json. chat_template.json is where processors keep theirs.
+  void read_chat_templates() {
+    auto& templates = impl_->chat_templates;
+    const auto put = [&](std::string name, std::string source, std::string where) {
+      const auto same = std::find_if(templates.begin(), templates.end(), [&](const auto& t) { return t.name == name; });
+      auto& entry = same == templates.end() ? templates.emplace_back() : *same;
+      entry.name = std::move(name);
+      entry.source = std::move(source);
+      entry.where = std::move(where);
+    };
+    if (files_.has(kChatTemplateFile)) {
+      put("default", files_.read_text(kChatTemplateFile), files_.where(kChatTemplateFile));
+    }
+    for (const std::string& file : files_.list()) {
+      constexpr std::string_view kSuffix = ".jinja";
+      if (!file.starts_with(kChatTemplateFolder) || !file.ends_with(kSuffix)) continue;
+      files_.check_inside(file);
+      put(file.substr(kChatTemplateFolder.size(), file.size() - kChatTemplateFolder.size() - kSuffix.size()),
+          files_.read_text(file), files_.where(file));
+    }
+    if (!templates.empty()) return;
+    const auto read = [&](const Value& object, const std::string& where) {
+      const Value* v = object.find("chat_template");
+      const std::string path = where + ": chat_template";
+      if (!v || v->is_null()) return;
+      if (v->is_string()) return put("default", v->as_string(), path);
+      if (!v->is_array()) {
+        throw Error(ErrorCode::corrupt_file,
+                    "expected a template or a list of them, found a " + std::string(v->type_name()), path);
+      }
+      for (const Value& entry : v->as_array()) {
+        const auto name = get_string(entry, "name", path), source = get_string(entry, "template", path);
+        if (!name || !source) throw Error(ErrorCode::corrupt_file, "expected a name and a template", path);
+        put(*name, *source, path + "[\"" + *name + "\"]");
+      }
+    };
+    read(config_, config_where_);
+    if (templates.empty() && files_.has(kProcessorTemplateFile)) {
+      read(read_object(files_, kProcessorTemplateFile), files_.where(kProcessorTemplateFile));
+    }
   }
 
   // TokenizersBackend.__init__: what the files name and the tokenizer does not have yet.

@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,6 +49,13 @@ struct Tokenizer::Impl {
   bool clean_up_bpe = false;  // clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output
   bool split_special_tokens = false;
   bool compiled = true;
+  // By name; compiled when first used, so that a template that is wrong leaves the tokenizer usable.
+  struct NamedTemplate {
+    std::string name, source, where;
+    mutable std::once_flag once;
+    mutable std::unique_ptr<const ChatTemplate> compiled;
+  };
+  std::deque<NamedTemplate> chat_templates;
 
   // Made by finish() from the above.
   std::array<std::optional<int32_t>, kSpecialNames> special_ids;

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <span>
 #include <string>
@@ -66,6 +67,8 @@ TCPP_API int current_cpu() noexcept;
 TCPP_API bool leave_cpu(int cpu) noexcept;
 // Highest resident size of this process so far, in bytes; 0 where the system does not tell.
 TCPP_API int64_t peak_resident_bytes() noexcept;
+// The local date and time of day now.
+TCPP_API std::tm local_time() noexcept;
 // The running program's file; empty where the system does not tell.
 TCPP_API std::string executable_path();
 

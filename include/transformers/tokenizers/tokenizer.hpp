@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "transformers/base/export.hpp"
+#include "transformers/tokenizers/chat_template.hpp"
 
 namespace transformers {
 
@@ -103,6 +104,14 @@ struct DecodeOptions {
   std::optional<bool> clean_up_tokenization_spaces = {};
 };
 
+// A conversation as the model reads it.
+struct ChatEncoding {
+  std::string text;   // what the chat template wrote
+  Encoding encoding;  // its tokens
+  // 1: written by the assistant, by the template's {% generation %} blocks (HF's return_assistant_tokens_mask).
+  std::vector<uint8_t> assistant_masks;
+};
+
 // What a call of the tokenizer gives, under HF's names. Rows may differ in length unless padding was asked for.
 struct BatchEncoding {
   std::vector<std::vector<int64_t>> input_ids;       // [batch][seq]
@@ -156,6 +165,17 @@ class TCPP_API Tokenizer {
                                         const DecodeOptions& options = {}) const;
   // Tokens joined by the decoder: {"un", "##do"} -> "undo".
   std::string convert_tokens_to_string(std::span<const std::string> tokens) const;
+
+  // The conversation, an array of messages, as the model's chat template writes it (HF's tokenize=False). Of several
+  // templates the one called "tool_use" is taken when there are tools and it exists, else "default".
+  // Errors: those of ChatTemplate; not_found when the model has no chat template.
+  std::string apply_chat_template(const Value& conversation, const ChatTemplateOptions& options = {}) const;
+  // The same, and its tokens. The template writes the special tokens: add_special_tokens is off whatever `encode` says.
+  // HF's tokenizer_kwargs are `encode`; ids_only leaves no offsets, and so no assistant_masks.
+  ChatEncoding encode_chat(const Value& conversation, const ChatTemplateOptions& options = {},
+                           const EncodeOptions& encode = {}) const;
+  // "default" for a model with one; empty for a model without any.
+  std::vector<std::string> chat_template_names() const;
 
   std::optional<int32_t> token_to_id(std::string_view token) const;
   std::optional<std::string_view> id_to_token(int32_t id) const;  // the view lives as long as the tokenizer
