@@ -1,6 +1,7 @@
 // Implements the norms, softmax, activations, rotary, gather_rows and widen of kernels/kernels.hpp: checks and threads.
 // The arithmetic is in rowwise.inl, once per ISA.
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "kernels/kernel_table.hpp"
@@ -81,6 +82,19 @@ void softcap(float cap, float* x, int64_t count) {
 void softmax(float* x, int64_t rows, int64_t n) {
   const KernelTable& table = kernels();
   for_row_runs(rows, n, [&](int64_t begin, int64_t end) { table.softmax(x + begin * n, end - begin, n); });
+}
+
+void log_softmax(float* x, int64_t stride, int64_t rows, int64_t n) {
+  for_row_runs(rows, n, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      float* const row = x + r * stride;
+      const float top = n > 0 ? *std::max_element(row, row + n) : 0.0f;
+      double sum = 0.0;
+      for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(std::exp(row[i] - top));
+      const float log_sum = static_cast<float>(std::log(sum));
+      for (int64_t i = 0; i < n; ++i) row[i] = row[i] - top - log_sum;
+    }
+  });
 }
 
 void activate(Activation activation, float* x, int64_t count) {

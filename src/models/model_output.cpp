@@ -12,7 +12,7 @@ std::vector<std::pair<std::string, OutputTensor>> ModelOutput::named() const {
   };
   add("last_hidden_state", last_hidden_state);
   add("pooler_output", pooler_output);
-  add("logits", logits);
+  add(log_probabilities ? "prediction_scores" : "logits", logits);
   add("prediction_logits", prediction_logits);
   add("seq_relationship_logits", seq_relationship_logits);
   add("sop_logits", sop_logits);

@@ -52,7 +52,8 @@ Cache& Cache::operator=(Cache&&) noexcept = default;
 int64_t Cache::get_seq_length(int64_t i) const {
   if (sequences_.empty()) return 0;
   check_argument(i >= 0 && i < batch_size(), "get_seq_length: no such sequence");
-  return static_cast<int64_t>(sequences_[static_cast<std::size_t>(i)].columns.size());
+  const Sequence& sequence = sequences_[static_cast<std::size_t>(i)];
+  return static_cast<int64_t>(sequence.columns.size()) - sequence.memory;
 }
 
 int64_t Cache::next_column(int64_t i) const {
@@ -104,9 +105,10 @@ void Cache::crop(int64_t i, int64_t length) {
   check_argument(i >= 0 && i < batch_size(), "crop: no such sequence");
   const std::size_t s = static_cast<std::size_t>(i);
   Sequence& sequence = sequences_[s];
-  const int64_t now = static_cast<int64_t>(sequence.columns.size());
+  const int64_t now = get_seq_length(i);
   if (length < 0) length = std::max<int64_t>(0, now + length);
   if (length >= now) return;
+  if (sequence.memory > 0) throw Error(ErrorCode::unsupported, "crop: of a model with a memory", where(s));
   const int64_t next_column = length == 0 ? 0 : int64_t{sequence.columns[static_cast<std::size_t>(length - 1)]} + 1;
   for (const Layer& layer : layers_) {
     if (layer.sliding_window == 0 || layer.tables.empty()) continue;
@@ -144,7 +146,7 @@ Cache Cache::clone() const {
   return copy;
 }
 
-void Cache::begin(const Batch& batch) {
+void Cache::begin(const Batch& batch, int64_t memory) {
   if (!sequences_.empty() && batch.batch_size() != batch_size()) {
     throw Error(ErrorCode::invalid_argument, "past_key_values holds " + std::to_string(batch_size()) +
                                                  " sequences, the batch has " + std::to_string(batch.batch_size()));
@@ -153,6 +155,10 @@ void Cache::begin(const Batch& batch) {
   pending_.resize(static_cast<std::size_t>(batch.batch_size()));
   for (std::size_t s = 0; s < pending_.size(); ++s) {
     Sequence& sequence = pending_[s];
+    if (sequence.columns.empty()) {
+      sequence.memory = memory;
+      for (int64_t i = -memory; i < 0; ++i) sequence.columns.push_back(static_cast<int32_t>(i));
+    }
     const auto first = batch.columns.begin() + batch.cu_seqlens[s];
     sequence.columns.insert(sequence.columns.end(), first, first + batch.key_lens[s]);
     for (int32_t row = batch.cu_seqlens[s]; row < batch.cu_seqlens[s] + batch.key_lens[s]; ++row) {
@@ -177,7 +183,8 @@ std::shared_ptr<Cache::Block> Cache::new_block(std::size_t floats, std::size_t s
 }
 
 KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, int64_t key_stride, const float* value,
-                     int64_t value_stride, int64_t num_key_value_heads, int64_t head_dim, int64_t sliding_window) {
+                     int64_t value_stride, int64_t num_key_value_heads, int64_t head_dim, int64_t sliding_window,
+                     const float* memory_key, const float* memory_value) {
   check_argument(layer_index >= 0 && layer_index < (int64_t{1} << 20), "Cache::update: no such layer");
   check_argument(pending_.size() == static_cast<std::size_t>(batch.batch_size()), "Cache::update without begin");
   if (layers_.size() <= static_cast<std::size_t>(layer_index))
@@ -192,20 +199,29 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
   const std::size_t floats = static_cast<std::size_t>(kv_block_floats(num_key_value_heads, head_dim));
 
   struct Write {
-    std::size_t sequence;
-    int64_t row, first, count;  // of the batch; token within the block
+    int64_t row, first, count;  // of the batch, -1 for the memory; token within the block
     Block* block;
   };
   std::vector<Write> writes;
+  std::shared_ptr<Block> memory_block;
   for (std::size_t s = 0; s < pending_.size(); ++s) {
     const int64_t added = batch.key_lens[s];
-    const int64_t all = static_cast<int64_t>(pending_[s].columns.size()), past = all - added;
+    const int64_t all = static_cast<int64_t>(pending_[s].columns.size()), given = all - added;
+    // A sequence without any tokens begins with its memory.
+    const bool begins = sequences_.empty() || sequences_[s].columns.empty();
+    const int64_t past = begins ? 0 : given;
     std::vector<std::shared_ptr<Block>>& table = layer.tables[s];
     table.resize(static_cast<std::size_t>(blocks_of(past)));  // what a pass without commit() left
     table.resize(static_cast<std::size_t>(blocks_of(all)));
     for (int64_t token = past; token < all;) {
       std::shared_ptr<Block>& block = table[static_cast<std::size_t>(token / kKVBlockTokens)];
-      const int64_t first = token % kKVBlockTokens, count = std::min(kKVBlockTokens - first, all - token);
+      const int64_t first = token % kKVBlockTokens;
+      const int64_t count = std::min(kKVBlockTokens - first, (token < given ? given : all) - token);
+      if (token < given && count == kKVBlockTokens && memory_block != nullptr) {
+        block = memory_block;  // whole blocks of the memory are all the same
+        token += count;
+        continue;
+      }
       if (block == nullptr || block.use_count() > 1) {
         std::shared_ptr<Block> own = new_block(floats, s);
         if (block == nullptr) {
@@ -215,13 +231,14 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
         }
         block = std::move(own);
       }
-      writes.push_back({s, batch.cu_seqlens[s] + token - past, first, count, block.get()});
+      if (token < given && count == kKVBlockTokens) memory_block = block;
+      writes.push_back({token < given ? -1 : batch.cu_seqlens[s] + token - given, first, count, block.get()});
       token += count;
     }
     if (sliding_window > 0 && added > 0) {
       // The first new query sees no key at or before this column.
-      const int64_t hidden = int64_t{pending_[s].columns[static_cast<std::size_t>(past)]} - sliding_window - kDraft;
-      for (int64_t b = 0; (b + 1) * kKVBlockTokens <= past; ++b) {
+      const int64_t hidden = int64_t{pending_[s].columns[static_cast<std::size_t>(given)]} - sliding_window - kDraft;
+      for (int64_t b = 0; (b + 1) * kKVBlockTokens <= given; ++b) {
         if (pending_[s].columns[static_cast<std::size_t>((b + 1) * kKVBlockTokens - 1)] > hidden) break;
         table[static_cast<std::size_t>(b)] = nullptr;
       }
@@ -229,6 +246,10 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
   }
   const auto write = [&](int64_t i) {
     const Write& w = writes[static_cast<std::size_t>(i)];
+    if (w.row < 0) {
+      store_kv(memory_key, 0, memory_value, 0, w.count, num_key_value_heads, head_dim, w.first, w.block->floats());
+      return;
+    }
     store_kv(key + w.row * key_stride, key_stride, value + w.row * value_stride, value_stride, w.count,
              num_key_value_heads, head_dim, w.first, w.block->floats());
   };

@@ -46,6 +46,11 @@ int64_t BatchBuilder::pooled_column(const BatchRow& row, int64_t length) const {
     if (!rules_.token_id || row.inputs_embeds != nullptr) return length - 1;
     return std::max<int64_t>(0, last_where([&](int64_t id) { return id != *rules_.token_id; }));
   }
+  if (rules_.pooled == BatchRules::Pooled::before_pad) {
+    if (!rules_.token_id || row.inputs_embeds != nullptr) return length - 1;
+    const auto pad = std::find(row.input_ids.begin(), row.input_ids.end(), *rules_.token_id);
+    return pad == row.input_ids.end() || pad == row.input_ids.begin() ? length - 1 : pad - row.input_ids.begin() - 1;
+  }
   if (rules_.pooled == BatchRules::Pooled::last_equal) {
     check_argument(rules_.token_id && row.inputs_embeds == nullptr, "the head reads a token by its id: give input_ids");
     const int64_t column = last_where([&](int64_t id) { return id == *rules_.token_id; });
@@ -91,7 +96,8 @@ void BatchBuilder::add_row(const BatchRow& row) {
   if (types) batch_.token_type_ids.resize(static_cast<std::size_t>(batch_.tokens()), 0);
 
   const auto is_key = [&](int64_t column) {
-    return row.attention_mask.empty() || row.attention_mask[static_cast<std::size_t>(column)] != 0;
+    return rules_.ignores_mask || row.attention_mask.empty() ||
+           row.attention_mask[static_cast<std::size_t>(column)] != 0;
   };
   const bool cumulative = rules_.positions == BatchRules::Positions::cumulative && row.position_ids.empty();
   if (cumulative && !embeds) {
@@ -250,7 +256,9 @@ Batch make_batch(const ModelInputs& inputs, BatchRules rules) {
     return t.span<int64_t>().subspan(static_cast<std::size_t>((broadcast ? 0 : i) * seq),
                                      static_cast<std::size_t>(seq));
   };
-  if (rules.pooled == BatchRules::Pooled::last_not_pad && !rules.token_id && batch > 1) {
+  const bool by_pad =
+      rules.pooled == BatchRules::Pooled::last_not_pad || rules.pooled == BatchRules::Pooled::before_pad;
+  if (by_pad && !rules.token_id && batch > 1) {
     throw Error(
         ErrorCode::invalid_argument,
         "a batch of " + std::to_string(batch) + " rows needs a pad_token_id in config.json to find their last tokens",

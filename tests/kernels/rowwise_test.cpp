@@ -126,6 +126,25 @@ TEST_P(RowwiseTest, GatedProductAndSoftcapEqualTheDefinition) {
   for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(out[i], 30.0 * std::tanh(x[i] / 30.0), 1e-5);
 }
 
+TEST_P(RowwiseTest, LogSoftmaxEqualsTheDefinition) {
+  for (const int64_t n : {1, 2, 33, 20000}) {
+    const int64_t rows = 3, stride = n + 2;
+    std::vector<float> x = random_floats(rows * stride, static_cast<uint32_t>(n));
+    for (float& v : x) v *= 90.0f;
+    const std::vector<float> before = x;
+    log_softmax(x.data(), stride, rows, n);
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* row = before.data() + r * stride;
+      double total = 0.0;
+      for (int64_t i = 0; i < n; ++i) total += std::exp(double{row[i]});
+      for (int64_t i = 0; i < n; ++i) {
+        ASSERT_NEAR(x[static_cast<std::size_t>(r * stride + i)], double{row[i]} - std::log(total), 2e-5);
+      }
+      ASSERT_TRUE(same_bits(x.data() + r * stride + n, row + n, 2));
+    }
+  }
+}
+
 TEST_P(RowwiseTest, SoftmaxEqualsTheDefinition) {
   for (const int64_t n : lengths()) {
     const int64_t rows = 5;

@@ -50,6 +50,17 @@ TEST(Batch, LastTokenThatIsNotPad) {
                make_batch(two, rules));
 }
 
+TEST(Batch, TokenBeforeTheFirstPad) {
+  BatchRules rules{.pooled = BatchRules::Pooled::before_pad, .token_id = 0};
+  rules.ignores_mask = true;
+  EXPECT_EQ(of({5, 6, 0, 7, 0}, {1, 1, 1, 1, 1}, rules).pooled_rows, (Ids{1}));
+  EXPECT_EQ(of({5, 6, 7}, {1, 1, 1}, rules).pooled_rows, (Ids{2}));
+  EXPECT_EQ(of({0, 6, 7}, {1, 1, 1}, rules).pooled_rows, (Ids{2}));
+  const Batch all = of({5, 6, 7}, {0, 1, 0}, rules);  // the mask is not looked at
+  EXPECT_EQ(all.input_ids, (Ids{5, 6, 7}));
+  EXPECT_EQ(all.key_lens, (Ids{3}));
+}
+
 TEST(Batch, LastTokenOfAnId) {
   const BatchRules rules{.pooled = BatchRules::Pooled::last_equal, .token_id = 2};
   EXPECT_EQ(of({2, 5, 2, 1}, {1, 1, 1, 1}, rules).pooled_rows, (Ids{2}));

@@ -241,6 +241,8 @@ TCPP_API void widen(DType dtype, const void* source, int64_t count, float* out);
 
 // x[i] becomes exp(x[i] - max) / sum over each row of x [rows, n].
 TCPP_API void softmax(float* x, int64_t rows, int64_t n);
+// x[i] becomes the logarithm of that; `stride` floats between rows. The sum is taken in float64.
+TCPP_API void log_softmax(float* x, int64_t stride, int64_t rows, int64_t n);
 
 // What the processor can do at most with the active ISA's multiply-adds from registers in the arithmetic of a format,
 // in GFLOP/s (1e9 operations a second) on num_threads() threads, measured for about `seconds`. For benchmarks: the

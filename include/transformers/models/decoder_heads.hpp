@@ -44,15 +44,8 @@ class CausalLM : public EncoderModel<Backbone> {
     ModelOutput out;
     const float* hidden = this->encode(batch, ws, options, out);
     const std::span<const int32_t> kept = options.logits_to_keep;
-    const int64_t width = this->hidden_size();
     const int64_t rows = kept.empty() ? batch.tokens() : static_cast<int64_t>(kept.size());
-    if (!kept.empty()) {
-      float* chosen = ws.floats(rows * width);
-      for (int64_t i = 0; i < rows; ++i) {
-        std::copy_n(hidden + kept[static_cast<std::size_t>(i)] * width, width, chosen + i * width);
-      }
-      hidden = chosen;
-    }
+    if (!kept.empty()) hidden = this->kept_rows(hidden, kept, ws);
     float* logits = ws.floats(rows * lm_head_.out_features());
     lm_head_.forward(hidden, rows, logits);
     if constexpr (requires { this->config_.final_logit_softcapping; }) {

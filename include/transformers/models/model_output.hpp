@@ -45,6 +45,7 @@ struct TCPP_API ModelOutput {
   std::optional<OutputTensor> pooler_output;      // [batch, hidden_size]
   // [batch, num_labels], [batch, num_choices], [tokens, num_labels] or [tokens, vocab_size] by the head
   std::optional<OutputTensor> logits;
+  bool log_probabilities = false;  // logits are, and are called prediction_scores (Transformer-XL)
   std::optional<OutputTensor> prediction_logits;          // [tokens, vocab_size], of pre-training
   std::optional<OutputTensor> seq_relationship_logits;    // [batch, 2], BERT's second head of pre-training
   std::optional<OutputTensor> sop_logits;                 // [batch, num_labels], ALBERT's

@@ -58,15 +58,19 @@ class TCPP_API Cache {
 
   // Announces the tokens of `batch`, whose columns count on from next_column(). Error(invalid_argument) when the number
   // of sequences differs. From here on the three below describe past and new keys together.
-  void begin(const Batch& batch);
+  // `memory` rows stand before every sequence's first token (Transformer-XL's, which begins with a memory of zeros), at
+  // the columns -memory ... -1; get_seq_length() and next_column() do not count them.
+  void begin(const Batch& batch, int64_t memory = 0);
   std::span<const int32_t> key_lens() const noexcept { return key_lens_; }              // [batch]
   std::span<const int32_t> key_cu_seqlens() const noexcept { return key_cu_seqlens_; }  // [batch + 1]
   std::span<const int32_t> key_positions() const noexcept { return key_positions_; }    // [keys], the columns
   // Stores the keys of `batch` (the first key_lens[i] rows of each sequence; [tokens, num_key_value_heads, head_dim]
   // with strides between rows) and gives all of the layer's. Whole blocks that no query to come can see in a window of
   // `sliding_window` (0: none) are let go. The view is valid until the layer's next update.
+  // memory_key and memory_value, one row each, are what stands before a sequence's first token.
   KVView update(int64_t layer, const Batch& batch, const float* key, int64_t key_stride, const float* value,
-                int64_t value_stride, int64_t num_key_value_heads, int64_t head_dim, int64_t sliding_window = 0);
+                int64_t value_stride, int64_t num_key_value_heads, int64_t head_dim, int64_t sliding_window = 0,
+                const float* memory_key = nullptr, const float* memory_value = nullptr);
   // The layer's keys and values as they are (cross-attention, whose keys are computed once).
   bool has_layer(int64_t layer) const noexcept;
   KVView view(int64_t layer) const;
@@ -76,10 +80,10 @@ class TCPP_API Cache {
   struct Memory;
   struct Block;
   struct Sequence {
-    std::vector<int32_t> columns;  // of each token
+    std::vector<int32_t> columns;  // of each token, those of the memory first
     // After each token: how many positions have been taken.
     std::vector<int32_t> positions;
-    int64_t next_column = 0, next_position = 0;
+    int64_t next_column = 0, next_position = 0, memory = 0;
   };
   struct Layer {
     int64_t num_key_value_heads = 0, head_dim = 0, sliding_window = 0;

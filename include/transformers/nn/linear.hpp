@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,7 +59,11 @@ class Linear {
       biases[i].transposed = false;
       biases[i].taps = 0;
     }
-    w.matrix(parts, weight_);
+    of_parts(w, parts, biases);
+  }
+  // The same with the full names of the tensors.
+  void of_parts(WeightVisitor& w, std::span<const WeightPart> weights, std::span<const WeightPart> biases) {
+    w.matrix(weights, weight_);
     if (!bias_.empty()) w.vector(biases, bias_);
   }
 

@@ -27,7 +27,9 @@ struct BatchRules {
   //                 when there is no token_id or inputs_embeds are given (GPT-2's and Llama's sequence classification)
   //   last_equal    the rightmost whose id is token_id; Error(invalid_argument) for a row without (BART's EOS)
   //   all           every token: all masked ones stay
-  enum class Pooled { none, first, first_key, last, last_not_pad, last_equal, all };
+  //   before_pad    the one before the first whose id is token_id, the last of the row when there is none or it is the
+  //                 first (Transformer-XL's sequence classification)
+  enum class Pooled { none, first, first_key, last, last_not_pad, last_equal, all, before_pad };
   // position_ids where none are given.
   //   columns     the index in the padded row, padding counted
   //   kept        the index among the tokens whose attention_mask is 1; -1 for a masked token that is pooled (OPT)
@@ -39,6 +41,7 @@ struct BatchRules {
   Positions positions = Positions::columns;
   std::optional<int64_t> token_id = {};
   int64_t padding_idx = 0;
+  bool ignores_mask = false;     // attention_mask is not looked at: every token given is one (Transformer-XL)
   bool multiple_choice = false;  // inputs are [batch, num_choices, seq]
   // Where the pooled token is masked, all masked tokens of its row stay: for models in which it may see no key, when
   // Hugging Face's softmax makes an average over the whole padded row.
