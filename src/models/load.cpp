@@ -68,8 +68,12 @@ class Loader final : public WeightVisitor {
   }
 
   void vector(std::span<const WeightPart> parts, std::vector<float>& values) override {
+    const std::vector<Tensor> sources = find_all(parts, [](int64_t rows) { return Shape{rows}; });
+    std::size_t size = 0;
+    for (const WeightPart& part : parts) size += static_cast<std::size_t>(part.rows);
+    values.resize(size);
     float* to = values.data();
-    for (const Tensor& t : find_all(parts, [](int64_t rows) { return Shape{rows}; })) {
+    for (const Tensor& t : sources) {
       const Tensor wide = t.to_float32();
       std::memcpy(to, wide.raw(), wide.bytes());
       to += wide.size();

@@ -34,6 +34,39 @@ Error load_error(const std::string& key, Value value, const fs::path& directory 
   return test::error_of([&] { PretrainedModel::from_files(with_config(directory, config)); });
 }
 
+// A config alone allocates next to nothing, whatever sizes it claims: these would be terabytes.
+TEST(Load, HugeConfigsEndAtTheFirstTensor) {  // D6
+  for (const char* name : {"llama/lm", "gpt2/lm", "gemma2/lm", "opt/lm", "ctrl/lm", "bert/seqcls-3"}) {
+    const fs::path directory = fs::path(TCPP_TEST_DATA) / "models" / name;
+    Value config = config_of(directory);
+    for (const char* key : {"hidden_size", "intermediate_size", "ffn_dim", "dff", "n_inner", "word_embed_proj_dim"}) {
+      config.set(key, int64_t{1} << 24);
+    }
+    config.set("n_embd", int64_t{1} << 22);
+    for (const char* key : {"num_hidden_layers", "n_layer"}) config.set(key, 4096);
+    for (const char* key : {"num_attention_heads", "n_head"}) config.set(key, 16);
+    config.set("head_dim", Value());
+    config.set("attention_bias", true);
+    const Error error = test::error_of([&] { PretrainedModel::from_files(with_config(directory, config)); });
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument) << name << ": " << error.what();
+    EXPECT_NE(std::string(error.what()).find("shape mismatch"), std::string::npos) << name << ": " << error.what();
+  }
+}
+
+TEST(Load, DecodersCheckTheirConfigs) {
+  const fs::path llama = fs::path(TCPP_TEST_DATA) / "models" / "llama" / "lm";
+  const auto message = [&](const char* key, Value value) {
+    return std::string(load_error(key, std::move(value), llama).what());
+  };
+  EXPECT_EQ(message("num_key_value_heads", 3),
+            "num_key_value_heads=3 does not divide num_attention_heads=4 (config.json)");
+  EXPECT_EQ(message("rope_scaling", Value(Value::Object{{"type", "mrope"}})),
+            "rope_type \"mrope\" (supported: default, linear, dynamic, yarn, longrope, llama3) (config.json)");
+  EXPECT_EQ(message("rope_scaling", Value(Value::Object{{"type", "linear"}})),
+            "rope_type \"linear\" needs the number \"factor\" (config.json)");
+  EXPECT_EQ(message("head_dim", 5), "rotary positions of 5 columns do not fit a head of 5 (config.json)");
+}
+
 TEST(Load, SizesOfTheConfigAreCheckedBeforeUse) {  // D6
   EXPECT_STREQ(load_error("num_attention_heads", 7).what(),
                "num_attention_heads=7 does not divide hidden_size=30 (config.json)");

@@ -9,9 +9,7 @@
 // width of what comes out, when that is not hidden_size.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,20 +37,22 @@ class CausalLM : public EncoderModel<Backbone> {
     lm_head_.weights(w, std::move(names), {"lm_head.bias"});
   }
 
- protected:
-  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
-    ModelOutput out;
-    const float* hidden = this->encode(batch, ws, options, out);
-    const std::span<const int32_t> kept = options.logits_to_keep;
-    const int64_t rows = kept.empty() ? batch.tokens() : static_cast<int64_t>(kept.size());
-    if (!kept.empty()) hidden = this->kept_rows(hidden, kept, ws);
+  using EncoderModel<Backbone>::forward;
+  // The head alone: hidden [rows, hidden_size] -> logits [rows, vocab_size].
+  const float* forward(const float* hidden, int64_t rows, Workspace& ws) const {
     float* logits = ws.floats(rows * lm_head_.out_features());
     lm_head_.forward(hidden, rows, logits);
     if constexpr (requires { this->config_.final_logit_softcapping; }) {
       if (const auto cap = this->config_.final_logit_softcapping) softcap(*cap, logits, rows * lm_head_.out_features());
     }
-    out.logits = OutputTensor{logits, rows, lm_head_.out_features(),
-                              kept.empty() ? OutputTensor::Rows::tokens : OutputTensor::Rows::kept, false};
+    return logits;
+  }
+
+ protected:
+  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
+    ModelOutput out;
+    const float* hidden = this->encode(batch, ws, options, out);
+    out.logits = this->kept_output(hidden, *this, options.logits_to_keep, batch, ws);
     return out;
   }
 

@@ -97,14 +97,6 @@ class EncoderModel : public PretrainedModel {
     return pooled;
   }
 
-  // The rows of hidden [tokens, hidden_size] that are asked for, one after another.
-  const float* kept_rows(const float* hidden, std::span<const int32_t> rows, Workspace& ws) const {
-    float* chosen = ws.floats(static_cast<int64_t>(rows.size()) * hidden_size());
-    float* to = chosen;
-    for (const int32_t row : rows) to = std::copy_n(hidden + row * hidden_size(), hidden_size(), to);
-    return chosen;
-  }
-
   // A sequence masked throughout has attended to nothing: its answer is zeros.
   static OutputTensor sequence_output(float* data, int64_t width, const Batch& batch) {
     for (int64_t i = 0; i < batch.batch_size(); ++i) {

@@ -3,6 +3,7 @@
 // Where it stands: models; one line in families.def registers it.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -55,7 +56,7 @@ struct GPTNeoXConfig : PretrainedConfig {
     check_range("vocab_size", vocab_size, 1, kMaxDimension);
     check_range("hidden_size", hidden_size, 1, kMaxDimension);
     check_range("num_hidden_layers", num_hidden_layers, 0, kMaxLayers);
-    check_range("num_attention_heads", num_attention_heads, 1, hidden_size);
+    check_range("num_attention_heads", num_attention_heads, 1, std::min<int64_t>(hidden_size, 65536));
     check_range("intermediate_size", intermediate_size, 1, kMaxDimension);
     check_range("max_position_embeddings", max_position_embeddings, 1, kMaxDimension);
     check_divides("num_attention_heads", num_attention_heads, "hidden_size", hidden_size);

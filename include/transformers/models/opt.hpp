@@ -76,7 +76,9 @@ struct OPTLayerNorm : LayerNorm {
   explicit OPTLayerNorm(const OPTConfig& c)
       : LayerNorm(c.hidden_size, 1e-5f), elementwise_affine(c.layer_norm_elementwise_affine) {}
   void weights(WeightVisitor& w) {
-    if (elementwise_affine) LayerNorm::weights(w);
+    if (elementwise_affine) return LayerNorm::weights(w);
+    weight_.assign(static_cast<std::size_t>(size_), 1.0f);
+    bias_.assign(static_cast<std::size_t>(size_), 0.0f);
   }
 };
 

@@ -69,7 +69,7 @@ struct TransfoXLConfig : PretrainedConfig {
     check_range("d_inner", d_inner, 1, kMaxDimension);
     check_range("div_val", div_val, 1, d_embed);
     check_range("n_layer", num_hidden_layers, 0, kMaxLayers);
-    check_range("mem_len", mem_len, 0, kMaxDimension);
+    check_range("mem_len", mem_len, 0, 65536);
     if (hidden_size % 2 != 0) throw Error(ErrorCode::invalid_argument, "d_model must be even", where);
     if (attn_type != 0) throw Error(ErrorCode::unsupported, "attn_type other than 0", where);
     if (sample_softmax > 0) throw Error(ErrorCode::unsupported, "sample_softmax", where);
@@ -460,13 +460,9 @@ class AdaptiveLanguageModel : public EncoderModel<TransfoXL> {
     }
   }
 
- protected:
-  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
-    ModelOutput out;
-    const float* hidden = encode(batch, ws, options, out);
-    const std::span<const int32_t> kept = options.logits_to_keep;
-    const int64_t rows = kept.empty() ? batch.tokens() : static_cast<int64_t>(kept.size());
-    if (!kept.empty()) hidden = kept_rows(hidden, kept, ws);
+  using EncoderModel::forward;
+  // The head alone: hidden [rows, d_model] -> log-probabilities [rows, vocab_size].
+  const float* forward(const float* hidden, int64_t rows, Workspace& ws) const {
     const TransfoXLConfig& c = config_;
     float* scores = ws.floats(rows * c.vocab_size);
     float* projected = ws.floats(c.projected() ? rows * c.d_embed : 0);
@@ -489,8 +485,14 @@ class AdaptiveLanguageModel : public EncoderModel<TransfoXL> {
       }
       if (i == 0) head = logits;
     }
-    out.logits = OutputTensor{scores, rows, c.vocab_size,
-                              kept.empty() ? OutputTensor::Rows::tokens : OutputTensor::Rows::kept, false};
+    return scores;
+  }
+
+ protected:
+  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
+    ModelOutput out;
+    const float* hidden = encode(batch, ws, options, out);
+    out.logits = kept_output(hidden, *this, options.logits_to_keep, batch, ws);
     out.log_probabilities = true;
     return out;
   }

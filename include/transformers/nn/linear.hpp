@@ -30,7 +30,7 @@ class Linear {
   Linear() = default;
   Linear(int64_t in_features, int64_t out_features, Bias bias = Bias::yes)
       : weight_{.out_features = out_features, .in_features = in_features, .format = {}, .bytes = nullptr},
-        bias_(bias == Bias::yes ? static_cast<std::size_t>(out_features) : 0) {}
+        has_bias_(bias == Bias::yes) {}
 
   // "weight" and "bias" below the current prefix.
   void weights(WeightVisitor& w) { weights(w, {""}); }
@@ -46,7 +46,7 @@ class Linear {
       biases.push_back({{prefix + "bias"}, rows});
     }
     w.matrix(matrices, weight_);
-    if (!bias_.empty()) w.vector(biases, bias_);
+    if (has_bias_) w.vector(biases, bias_);
   }
 
   // The same for projections of several sizes, or for pieces of one tensor: the rows that `parts` lists, whose names
@@ -64,7 +64,7 @@ class Linear {
   // The same with the full names of the tensors.
   void of_parts(WeightVisitor& w, std::span<const WeightPart> weights, std::span<const WeightPart> biases) {
     w.matrix(weights, weight_);
-    if (!bias_.empty()) w.vector(biases, bias_);
+    if (has_bias_) w.vector(biases, bias_);
   }
 
   // Names of its own for a weight that may be tied to another: the first that the checkpoint has.
@@ -72,7 +72,7 @@ class Linear {
     const WeightPart weight{std::move(weight_names), weight_.out_features};
     const WeightPart bias{std::move(bias_names), weight_.out_features};
     w.matrix({&weight, 1}, weight_);
-    if (!bias_.empty()) w.vector({&bias, 1}, bias_);
+    if (has_bias_) w.vector({&bias, 1}, bias_);
   }
 
   // y [rows, out_features] = activation(x [rows, in_features] * W^T + b) + residual. y is dense and must not overlap x.
@@ -94,7 +94,8 @@ class Linear {
 
  protected:
   PackedWeight weight_;
-  std::vector<float> bias_;
+  std::vector<float> bias_;  // of the size it has in the file: a config alone allocates nothing
+  bool has_bias_ = false;
 };
 
 // The same layer stored the other way round, [in_features, out_features], as the first GPTs have it.

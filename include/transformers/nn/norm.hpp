@@ -16,50 +16,49 @@ namespace transformers {
 class LayerNorm {
  public:
   LayerNorm() = default;
-  LayerNorm(int64_t size, float eps)
-      : weight_(static_cast<std::size_t>(size), 1.0f), bias_(static_cast<std::size_t>(size)), eps_(eps) {}
+  LayerNorm(int64_t size, float eps) : size_(size), eps_(eps) {}
 
   void weights(WeightVisitor& w) {
-    const WeightPart weight{{"weight"}, static_cast<int64_t>(weight_.size())};
-    const WeightPart bias{{"bias"}, static_cast<int64_t>(bias_.size())};
+    const WeightPart weight{{"weight"}, size_};
+    const WeightPart bias{{"bias"}, size_};
     w.vector({&weight, 1}, weight_);
     w.vector({&bias, 1}, bias_);
   }
 
   // x [rows, size] -> out [rows, size]; out may be x.
   void forward(const float* x, int64_t rows, float* out) const {
-    layer_norm(x, rows, static_cast<int64_t>(weight_.size()), weight_.data(), bias_.data(), eps_, out);
+    layer_norm(x, rows, size_, weight_.data(), bias_.data(), eps_, out);
   }
 
- private:
-  std::vector<float> weight_, bias_;
+ protected:
+  int64_t size_ = 0;
+  std::vector<float> weight_, bias_;  // allocated when they are read: a config alone allocates nothing
   float eps_ = 1e-12f;
 };
 
 class RMSNorm {
  public:
   RMSNorm() = default;
-  RMSNorm(int64_t size, float eps) : weight_(static_cast<std::size_t>(size)), eps_(eps) {}
+  RMSNorm(int64_t size, float eps) : size_(size), eps_(eps) {}
 
   void weights(WeightVisitor& w) {
-    const WeightPart weight{{"weight"}, static_cast<int64_t>(weight_.size())};
+    const WeightPart weight{{"weight"}, size_};
     w.vector({&weight, 1}, weight_);
   }
 
   // x [rows, size] -> out [rows, size]; out may be x.
   void forward(const float* x, int64_t rows, float* out) const {
-    const int64_t size = static_cast<int64_t>(weight_.size());
-    rms_norm(x, size, rows, size, weight_.data(), eps_, out, size);
+    rms_norm(x, size_, rows, size_, weight_.data(), eps_, out, size_);
   }
   // Over each of `heads` consecutive pieces of `size` in rows `stride` floats apart, in place.
   void forward_heads(float* x, int64_t rows, int64_t stride, int64_t heads) const {
-    const int64_t size = static_cast<int64_t>(weight_.size());
     for (int64_t h = 0; h < heads; ++h) {
-      rms_norm(x + h * size, stride, rows, size, weight_.data(), eps_, x + h * size, stride);
+      rms_norm(x + h * size_, stride, rows, size_, weight_.data(), eps_, x + h * size_, stride);
     }
   }
 
  protected:
+  int64_t size_ = 0;
   std::vector<float> weight_;
   float eps_ = 1e-6f;
 };
