@@ -225,7 +225,7 @@ void BPE::merge_long(std::vector<Symbol>& symbols) const {
 
 void BPE::merge(std::vector<Symbol>& symbols) const {
   // With a prefix, two pairs of one place may join to one token, which only the long way treats as the crate does.
-  if (symbols.size() <= kShortest && !continuing_subword_prefix) {
+  if (symbols.size() <= kShortest && (!continuing_subword_prefix || continuing_subword_prefix->empty())) {
     merge_short(symbols);
   } else {
     merge_long(symbols);

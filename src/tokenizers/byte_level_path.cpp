@@ -47,7 +47,9 @@ std::unique_ptr<const ByteLevelPath> ByteLevelPath::make(const Normalizer* norma
     std::string character;
     unicode::append(character, kByteLevel.to_char[b]);
     path->byte_ids_[b] = model->vocab.find(character);
-    if (path->byte_ids_[b] < 0) return nullptr;
+    // Without an unknown token, what the vocabulary lacks vanishes; these bytes are in no UTF-8 at all.
+    const bool occurs = b != 0xC0 && b != 0xC1 && b < 0xF5;
+    if (path->byte_ids_[b] < 0 && occurs && model->unk_token) return nullptr;
   }
   return path;
 }
@@ -63,10 +65,12 @@ void ByteLevelPath::merge_word(std::string_view word, std::vector<int32_t>& ids)
   }
   thread_local std::vector<BPE::Symbol> symbols;
   symbols.clear();
-  const auto size = static_cast<uint32_t>(word.size());
-  for (uint32_t i = 0; i < size; ++i) {
-    symbols.push_back({byte_ids_[static_cast<unsigned char>(word[i])], 1, i > 0 ? i - 1 : BPE::kNone,
-                       i + 1 < size ? i + 1 : BPE::kNone});
+  for (const char c : word) {
+    const int32_t id = byte_ids_[static_cast<unsigned char>(c)];
+    if (id < 0) continue;
+    const auto at = static_cast<uint32_t>(symbols.size());
+    if (at > 0) symbols[at - 1].next = at;
+    symbols.push_back({id, 1, at > 0 ? at - 1 : BPE::kNone, BPE::kNone});
   }
   model_.merge(symbols);
   for (const BPE::Symbol& s : symbols) ids.push_back(s.id);

@@ -21,8 +21,8 @@ namespace transformers {
 class ByteLevelPath {
  public:
   // nullptr when the components are others than: no normalizer or NFC; ByteLevel with its own pattern, behind a Split
-  // with a pattern that has a scanner, or behind Digits; BPE with all 256 characters and without prefix and suffix.
-  // `model` must outlive it.
+  // with a pattern that has a scanner, or behind Digits; BPE without prefix and suffix, whose unknown token, if it has
+  // one, no byte needs. `model` must outlive it.
   static std::unique_ptr<const ByteLevelPath> make(const Normalizer* normalizer, const PreTokenizer* pre_tokenizer,
                                                    const TokenizerModel& model);
 
