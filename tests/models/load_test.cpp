@@ -45,7 +45,7 @@ TEST(Load, HugeConfigsEndAtTheFirstTensor) {  // D6
     config.set("n_embd", int64_t{1} << 22);
     for (const char* key : {"num_hidden_layers", "n_layer"}) config.set(key, 4096);
     for (const char* key : {"num_attention_heads", "n_head"}) config.set(key, 16);
-    config.set("head_dim", Value());
+    for (const char* key : {"head_dim", "layer_types"}) config.set(key, Value());
     config.set("attention_bias", true);
     const Error error = test::error_of([&] { PretrainedModel::from_files(with_config(directory, config)); });
     EXPECT_EQ(error.code(), ErrorCode::invalid_argument) << name << ": " << error.what();
