@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <map>
 
+#include "base64.hpp"
+#include "sentencepiece.hpp"
 #include "tokenizer_classes.hpp"
 #include "tokenizer_impl.hpp"
 #include "tokenizer_json.hpp"
@@ -19,6 +21,11 @@ namespace {
 
 constexpr const char kTokenizerFile[] = "tokenizer.json";
 constexpr const char kVocabFile[] = "vocab.txt";
+constexpr const char kBpeVocabFile[] = "vocab.json";
+constexpr const char kMergesFile[] = "merges.txt";
+// What the classes call their SentencePiece model.
+constexpr const char* kSentencePieceFiles[] = {"spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
+                                               "sentencepiece.model", "spm.model"};
 constexpr const char kTokenizerConfigFile[] = "tokenizer_config.json";
 constexpr const char kSpecialTokensMapFile[] = "special_tokens_map.json";
 constexpr const char kAddedTokensFile[] = "added_tokens.json";
@@ -228,14 +235,23 @@ class Loader {
 
   std::shared_ptr<const Tokenizer> load() {
     const bool has_json = files_.has(kTokenizerFile);
-    if (!has_json && !files_.has(kVocabFile)) {
-      throw Error(ErrorCode::not_found, "there is neither tokenizer.json nor vocab.txt", files_.directory());
+    for (const char* name : kSentencePieceFiles) {
+      if (sentencepiece_file_.empty() && files_.has(name)) sentencepiece_file_ = name;
+    }
+    const bool has_bpe = files_.has(kBpeVocabFile) && files_.has(kMergesFile);
+    if (!has_json && !files_.has(kVocabFile) && !has_bpe && sentencepiece_file_.empty()) {
+      throw Error(ErrorCode::not_found,
+                  "there is neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt, nor a SentencePiece "
+                  "model",
+                  files_.directory());
     }
     config_ = read_object(files_, kTokenizerConfigFile);
     config_where_ = files_.where(kTokenizerConfigFile);
     choose_class(has_json);
     if (has_json) json_ = read_tokenizer_json(files_.read_text(kTokenizerFile), files_.where(kTokenizerFile));
     tokens_ = read_token_config(files_, config_, json_ ? &*json_ : nullptr);
+
+    if (!has_json) read_pieces();
 
     impl_->compiled = options_.compiled;
     if (class_->has_token_type_ids) impl_->model_input_names = {"input_ids", "token_type_ids", "attention_mask"};
@@ -279,14 +295,141 @@ class Loader {
     if (has_json) return;  // a class without a recipe takes it as it stands
     if (name.empty()) {
       throw Error(ErrorCode::unsupported,
-                  "there is only vocab.txt, and neither tokenizer_config.json (tokenizer_class) nor config.json "
-                  "(model_type) says which tokenizer it belongs to",
-                  files_.where(kVocabFile));
+                  "there is no tokenizer.json, and neither tokenizer_config.json (tokenizer_class) nor config.json "
+                  "(model_type) says which tokenizer the vocabulary belongs to",
+                  files_.directory());
     }
-    if (class_->model != ModelKind::word_piece) {
-      throw Error(ErrorCode::unsupported, "tokenizer_class \"" + name + "\" without tokenizer.json is not supported",
+    const bool has_bpe = files_.has(kBpeVocabFile) && files_.has(kMergesFile);
+    const bool can_build = class_->model == ModelKind::word_piece ? files_.has(kVocabFile)
+                           : class_->model == ModelKind::bpe      ? has_bpe || !sentencepiece_file_.empty()
+                           : class_->model == ModelKind::unigram  ? !sentencepiece_file_.empty()
+                                                                  : false;
+    if (!can_build) {
+      throw Error(ErrorCode::unsupported,
+                  "tokenizer_class \"" + name + "\" without tokenizer.json is not supported with these files",
                   config_where_);
     }
+  }
+
+  // The SentencePiece model, when the class is to be built on it: its control and user-defined pieces are added tokens,
+  // in place of those that the configuration names.
+  void read_pieces() {
+    const bool has_bpe = files_.has(kBpeVocabFile) && files_.has(kMergesFile);
+    if (class_->model == ModelKind::word_piece || (class_->model == ModelKind::bpe && has_bpe)) return;
+    constexpr std::string_view kKnown[] = {"AlbertTokenizer",    "BarthezTokenizer",    "CamembertTokenizer",
+                                           "CodeLlamaTokenizer", "DebertaV2Tokenizer",  "GemmaTokenizer",
+                                           "LlamaTokenizer",     "NllbTokenizer",       "PegasusTokenizer",
+                                           "T5Tokenizer",        "XLMRobertaTokenizer", "XLNetTokenizer"};
+    if (std::find(std::begin(kKnown), std::end(kKnown), class_->name) == std::end(kKnown)) {
+      throw Error(ErrorCode::unsupported,
+                  "tokenizer_class \"" + std::string(class_->name) + "\" from a SentencePiece model is not supported",
+                  files_.where(sentencepiece_file_));
+    }
+    pieces_ = read_sentencepiece(files_.read_text(sentencepiece_file_), files_.where(sentencepiece_file_));
+    config_.set("unk_id", pieces_->unk_id);  // what the recipes look for
+    tokens_.extra.clear();
+    for (const auto& piece : pieces_->pieces) {
+      const bool is_control = piece.type == SentencePieceModel::control;
+      if (!is_control && piece.type != SentencePieceModel::user_defined) continue;
+      tokens_.extra.push_back({piece.text, AddedToken{piece.text, false, false, false, false, is_control}});
+    }
+  }
+
+  // What a class makes of the pieces: XLM-R's family has fairseq's order of the first tokens, with room for more at the
+  // end.
+  std::vector<SentencePieceModel::Piece> class_pieces() const {
+    using Piece = SentencePieceModel::Piece;
+    const auto special = [&](SpecialName name, const char* absent) {
+      return Piece{build_.specials[name].value_or(absent), 0, SentencePieceModel::control};
+    };
+    std::vector<Piece> first;
+    std::size_t skip = 0;
+    std::vector<Piece> last;
+    if (class_->name == "XLMRobertaTokenizer") {
+      first = {special(kBos, "<s>"), special(kPad, "<pad>"), special(kEos, "</s>"), special(kUnk, "<unk>")};
+      skip = 3;
+      last = {special(kMask, "<mask>")};
+    } else if (class_->name == "CamembertTokenizer") {
+      first = {{"<s>NOTUSED", 0, 3},
+               special(kPad, "<pad>"),
+               {"</s>NOTUSED", 0, 3},
+               special(kUnk, "<unk>"),
+               {"<unk>NOTUSED", -100, 3}};
+      skip = 1;
+      last = {special(kMask, "<mask>")};
+    } else if (class_->name == "NllbTokenizer") {
+      first = {special(kBos, "<s>"), special(kPad, "<pad>"), special(kEos, "</s>"), special(kUnk, "<unk>")};
+    }
+    if (class_->name == "PegasusTokenizer") {
+      first = {special(kPad, "<pad>"), special(kEos, "</s>"), {"<mask_1>", 0, 3}, {"<mask_2>", 0, 3}};
+      for (int i = 2; i < 103; ++i) first.push_back({"<unk_" + std::to_string(i) + '>', -100, 3});
+      skip = 2;
+    }
+    if (class_->name == "T5Tokenizer") {  // the sentinels, the first one last
+      for (std::string& token : class_->extra(build_)) last.push_back({std::move(token), 0, 3});
+      std::reverse(last.begin(), last.end());
+    }
+    std::vector<Piece> out = std::move(first);
+    const std::size_t count_first = out.size();
+    for (std::size_t i = skip; i < pieces_->pieces.size(); ++i) {
+      const Piece& piece = pieces_->pieces[i];
+      const bool is_first =
+          skip == 0 && std::any_of(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(count_first),
+                                   [&](const Piece& p) { return p.text == piece.text; });
+      if (!is_first) out.push_back(piece);
+    }
+    out.insert(out.end(), last.begin(), last.end());
+    return out;
+  }
+
+  // vocab.json with merges.txt, or the SentencePiece model, as the model of a tokenizer.json.
+  void take_old_files() {
+    if (pieces_) {
+      build_.model_where = files_.where(sentencepiece_file_);
+      const std::vector<SentencePieceModel::Piece> pieces = class_pieces();
+      Value model;
+      if (class_->model == ModelKind::unigram) {
+        model = to_unigram_json(pieces);
+      } else {
+        std::vector<std::string> tokens;
+        for (const auto& piece : pieces) tokens.push_back(piece.text);
+        model = to_bpe_json(tokens);
+      }
+      const Value json = Value::Object{{"added_tokens", Value::Array{}}, {"model", std::move(model)}};
+      TokenizerJson read = read_tokenizer_json(to_json(json), build_.model_where);
+      build_.vocab = std::move(read.vocab);
+      build_.bpe = std::move(read.bpe);
+      build_.unigram = std::move(read.unigram);
+      if (!pieces_->precompiled_charsmap.empty()) {
+        const Value rules = Value::Object{{"type", std::string(Precompiled::type)},
+                                          {"precompiled_charsmap", to_base64(pieces_->precompiled_charsmap)}};
+        build_.charsmap =
+            std::get<Precompiled>(make_component<Normalizer>(rules, build_.model_where, "normalizer_spec").value);
+      }
+      return;
+    }
+    build_.model_where = files_.where(kBpeVocabFile);
+    const std::string text = files_.read_text(kMergesFile);
+    Value::Array merges;
+    for (std::size_t begin = 0; begin < text.size();) {
+      std::size_t end = std::min(text.find('\n', begin), text.size());
+      std::string line = text.substr(begin, end - begin);
+      if (line.ends_with('\r')) line.pop_back();
+      merges.emplace_back(std::move(line));
+      begin = end + 1;
+    }
+    std::string json = R"({"model": {"type": "BPE", "vocab": )" + files_.read_text(kBpeVocabFile) + R"(, "merges": )";
+    try {
+      json += to_json(merges);
+    } catch (const Error&) {
+      throw Error(ErrorCode::corrupt_file, "invalid UTF-8", files_.where(kMergesFile));
+    }
+    TokenizerJson read = read_tokenizer_json(json + "}}", build_.model_where);
+    if (!read.has_vocab) {
+      throw Error(ErrorCode::corrupt_file, "expected an object of tokens and ids", build_.model_where);
+    }
+    build_.vocab = std::move(read.vocab);
+    build_.bpe = std::move(read.bpe);
   }
 
   // A class that names its special tokens has them even where the files are silent; an explicit null stays none.
@@ -321,13 +464,15 @@ class Loader {
       const auto at = tokens_.named.find(kSpecialTokenKeys[name]);
       if (at != tokens_.named.end()) build_.specials[name] = at->second.content;
     }
-    if (class_->extra && tokens_.extra.empty()) {
+    // T5 has its sentinels beside the pieces of a SentencePiece model too.
+    if (class_->extra && (tokens_.extra.empty() || (pieces_ && class_->name == "T5Tokenizer"))) {
       for (std::string& token : class_->extra(build_)) tokens_.extra.push_back({std::move(token), std::nullopt});
     }
   }
 
   // What a class builds on.
   void take_vocabulary() {
+    if (!json_ && class_->model != ModelKind::word_piece) return take_old_files();
     if (!json_) {
       build_.model_where = files_.where(kVocabFile);
       build_.vocab = read_vocab_txt(files_.read_text(kVocabFile), build_.model_where);
@@ -510,6 +655,8 @@ class Loader {
 
   const ModelFiles& files_;
   const TokenizerOptions& options_;
+  std::string sentencepiece_file_;            // of kSentencePieceFiles; empty when there is none
+  std::optional<SentencePieceModel> pieces_;  // when the tokenizer is built on it
   Value config_;
   std::string config_where_;
   const TokenizerClass* class_ = nullptr;

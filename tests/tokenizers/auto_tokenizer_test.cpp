@@ -52,7 +52,8 @@ TEST(AutoTokenizer, NoTokenizerFiles) {
   EXPECT_EQ(test::error_of([] { load({{"config.json", "{}"}}); }).code(), ErrorCode::not_found);
   test::TemporaryDirectory directory;
   const Error e = test::error_of([&] { AutoTokenizer::from_pretrained(directory.path()); });
-  EXPECT_EQ(e.message(), "there is neither tokenizer.json nor vocab.txt");
+  EXPECT_EQ(e.message(),
+            "there is neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt, nor a SentencePiece model");
   EXPECT_NE(e.where().find(directory.string()), std::string::npos);
   EXPECT_EQ(test::error_of([&] { AutoTokenizer::from_pretrained(directory / "absent"); }).code(), ErrorCode::not_found);
 }
@@ -60,13 +61,14 @@ TEST(AutoTokenizer, NoTokenizerFiles) {
 TEST(AutoTokenizer, TheClassComesFromTheConfigurationsOrTheModelType) {
   EXPECT_EQ(load({{"vocab.txt", kVocab}, {"config.json", R"({"model_type": "bert"})"}})->encode("Hello").ids,
             (Ids{2, 5, 3}));
-  EXPECT_ERROR(
-      ErrorCode::unsupported,
-      "there is only vocab.txt, and neither tokenizer_config.json (tokenizer_class) nor config.json (model_type) says "
-      "which tokenizer it belongs to (vocab.txt)",
-      load({{"vocab.txt", kVocab}}));
   EXPECT_ERROR(ErrorCode::unsupported,
-               "tokenizer_class \"FooTokenizer\" without tokenizer.json is not supported (tokenizer_config.json)",
+               "there is no tokenizer.json, and neither tokenizer_config.json (tokenizer_class) nor config.json "
+               "(model_type) says "
+               "which tokenizer the vocabulary belongs to",
+               load({{"vocab.txt", kVocab}}));
+  EXPECT_ERROR(ErrorCode::unsupported,
+               "tokenizer_class \"FooTokenizer\" without tokenizer.json is not supported with these files "
+               "(tokenizer_config.json)",
                from_vocab(kVocab, R"({"tokenizer_class": "FooTokenizer"})"));
   EXPECT_EQ(
       from_vocab(kVocab, R"({"tokenizer_class": "BertTokenizerFast", "do_lower_case": false})")->encode("Hello").ids,

@@ -215,11 +215,11 @@ struct TokenizerOptions {
   bool compiled = true;  // false: always the component-by-component path (for tests and comparisons)
 };
 
-// Finds out from the files what tokenizer a model has: tokenizer.json when there is one, else vocab.txt with
-// tokenizer_config.json (BERT's family), as transformers 5.23 reads them. The truncation and padding stored inside
-// tokenizer.json are not applied: ask for them in EncodeOptions.
-// Errors: not_found when there is no tokenizer file, naming those looked for; corrupt_file naming file and JSON path or
-// line; unsupported naming a component's stage and type, or the tokenizer class.
+// Finds out from the files what tokenizer a model has: tokenizer.json when there is one, else vocab.txt, vocab.json
+// with merges.txt, or a SentencePiece model, with tokenizer_config.json, as transformers 5.23 reads them. The
+// truncation and padding stored inside tokenizer.json are not applied: ask for them in EncodeOptions. Errors: not_found
+// when there is no tokenizer file, naming those looked for; corrupt_file naming file and JSON path or line; unsupported
+// naming a component's stage and type, or the tokenizer class.
 class TCPP_API AutoTokenizer {
  public:
   static std::shared_ptr<const Tokenizer> from_pretrained(const std::string& directory,
