@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/kernel_table.hpp"
+#include "kernels/unpack.hpp"
 #include "kernels/work.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/kernels/kernels.hpp"
@@ -213,6 +214,27 @@ PackedMatrix packed_rows(const PackedMatrix& weight, int64_t begin, int64_t rows
   check_argument(begin % table.nr == 0, "packed_rows: a range that cuts a panel");
   const int64_t offset = begin / table.nr * table.panel_bytes(weight.k, plain(weight.format));
   return {static_cast<const std::byte*>(weight.data) + offset, weight.format, rows, weight.k};
+}
+
+void unpack_rows(const PackedMatrix& weight, int64_t row_begin, int64_t rows, void* out) {
+  const int64_t n = weight.n, k = weight.k;
+  check_argument(row_begin >= 0 && rows >= 0 && row_begin <= n && rows <= n - row_begin, "unpack_rows: rows beyond n");
+  if (is_integers(weight.format)) {
+    std::vector<int32_t> ids(static_cast<std::size_t>(rows));
+    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(row_begin + static_cast<int64_t>(i));
+    return gather_rows(weight, ids, false, static_cast<float*>(out));
+  }
+  const GemmKernels& table = kernels_for(weight.format);
+  const int64_t panel_bytes = table.panel_bytes(k, plain(weight.format));
+  const std::size_t element = weight.format.kind == WeightFormat::Kind::f32 ? 4 : 2;
+  char* to = static_cast<char*>(out);
+  for (int64_t row = row_begin; row < row_begin + rows; ++row) {
+    const char* panel = static_cast<const char*>(weight.data) + row / table.nr * panel_bytes;
+    for (int64_t i = 0; i < k; ++i, to += element) {
+      const int64_t at = (i / table.step * table.nr + row % table.nr) * table.step + i % table.step;
+      std::memcpy(to, panel + static_cast<std::size_t>(at) * element, element);
+    }
+  }
 }
 
 void gemm(const GemmArgs& args) {

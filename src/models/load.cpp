@@ -86,7 +86,12 @@ class Loader final : public WeightVisitor {
     if (table.dtype() == DType::f64) table = table.to_float32();
   }
 
-  bool has(std::string_view name) override { return !resolve(full_name(name)).empty(); }
+  bool has(std::string_view name) override {
+    const std::string full = full_name(name);
+    const bool found = !resolve(full).empty();
+    if (found) present_.insert(full);
+    return found;
+  }
 
   void report_unused(std::string_view architecture) const {
     std::vector<std::string> unused;
@@ -219,7 +224,7 @@ class Loader final : public WeightVisitor {
   const WeightSource& source_;
   std::string prefix_;
   const CancelToken& cancel_;
-  std::set<std::string, std::less<>> used_;
+  std::set<std::string, std::less<>> used_, present_;
 };
 
 namespace {
@@ -279,6 +284,8 @@ std::unique_ptr<PretrainedModel> Loader::load(const std::shared_ptr<const ModelF
   Loader loader(*weights, model->base_model_prefix(), options.cancel);
   model->weights(loader);
   loader.report_unused(architecture.name);
+  model->config_json_ = std::move(config);
+  model->present_ = std::move(loader.present_);
   return model;
 }
 

@@ -9,63 +9,16 @@
 #include "transformers/base/model_files.hpp"
 #include "transformers/io/weight_file.hpp"
 #include "transformers/io/weights.hpp"
+#include "transformers/tokenizers/tokenizer.hpp"
+#include "weight_files.hpp"
 
 namespace transformers {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace test::gguf;
+using test::number;
 using test::TemporaryDirectory;
-
-template <class Integer>
-std::string number(Integer value) {
-  std::string out;
-  for (std::size_t i = 0; i < sizeof(Integer); ++i) out += static_cast<char>(static_cast<uint64_t>(value) >> (8 * i));
-  return out;
-}
-std::string text(const std::string& s) { return number(uint64_t{s.size()}) + s; }
-
-// Values of metadata, each behind its type.
-enum Type : uint32_t { kU8, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kString, kArray, kU64, kI64, kF64 };
-std::string u32(uint32_t v) { return number(uint32_t{kU32}) + number(v); }
-std::string f32(float v) {
-  std::string out = number(uint32_t{kF32}) + std::string(4, '\0');
-  std::memcpy(out.data() + 4, &v, 4);
-  return out;
-}
-std::string string(const std::string& s) { return number(uint32_t{kString}) + text(s); }
-std::string array(uint32_t type, uint64_t count, const std::string& elements) {
-  return number(uint32_t{kArray}) + number(type) + number(count) + elements;
-}
-
-struct TensorEntry {
-  std::string name;
-  std::vector<uint64_t> dimensions;  // as ggml counts: the first moves fastest
-  uint32_t type = 0;
-  uint64_t offset = 0;
-};
-
-// A file written by hand.
-struct Builder {
-  std::vector<std::pair<std::string, std::string>> keys = {};
-  std::vector<TensorEntry> tensors = {};
-  std::string data = {};
-  uint32_t version = 3;
-  uint64_t alignment = 32;
-  std::optional<uint64_t> key_count = {}, tensor_count = {};
-
-  std::string str() const {
-    std::string out = "GGUF" + number(version) + number(tensor_count.value_or(tensors.size())) +
-                      number(key_count.value_or(keys.size()));
-    for (const auto& [key, value] : keys) out += text(key) + value;
-    for (const TensorEntry& t : tensors) {
-      out += text(t.name) + number(static_cast<uint32_t>(t.dimensions.size()));
-      for (const uint64_t d : t.dimensions) out += number(d);
-      out += number(t.type) + number(t.offset);
-    }
-    if (!data.empty()) out.resize((out.size() + alignment - 1) / alignment * alignment);
-    return out + data;
-  }
-};
 
 // What a Llama needs: 2 heads of 4 over one head of keys.
 Builder llama() {
@@ -230,6 +183,65 @@ TEST(Gguf, StandsForItsDirectory) {
   EXPECT_FALSE(ModelFiles::from_path((directory / "a").string())->has("config.json"));
   EXPECT_EQ(test::error_of([&] { ModelFiles::from_path((directory / "none.gguf").string()); }).code(),
             ErrorCode::not_found);
+}
+
+std::vector<int64_t> encode(const Builder& b, std::string_view text) {
+  const TemporaryDirectory directory;
+  const auto files = ModelFiles::from_path(directory.write("tiny.gguf", b.str()).string());
+  const auto ids = AutoTokenizer::from_files(files)->encode(text).ids;
+  return {ids.begin(), ids.end()};
+}
+std::string integers(const std::vector<int32_t>& values) {
+  std::string out;
+  for (const int32_t v : values) out += number(v);
+  return array(kI32, values.size(), out);
+}
+std::string texts(const std::vector<std::string>& values) {
+  std::string out;
+  for (const std::string& v : values) out += test::gguf::text(v);
+  return array(kString, values.size(), out);
+}
+
+TEST(Gguf, TokenizesByBytes) {
+  Builder b = llama();
+  b.keys.insert(b.keys.end(), {{"tokenizer.ggml.model", string("gpt2")},
+                               {"tokenizer.ggml.tokens", texts({"a", "b", "ab", "\xC4\xA0", "<|end|>"})},
+                               {"tokenizer.ggml.token_type", integers({1, 1, 1, 1, 3})},
+                               {"tokenizer.ggml.merges", texts({"a b"})},
+                               {"tokenizer.ggml.eos_token_id", u32(4)}});
+  EXPECT_EQ(encode(b, "ab <|end|>b"), (std::vector<int64_t>{2, 3, 4, 1}));
+  b.keys.push_back({"tokenizer.ggml.add_eos_token", number(uint32_t{kBool}) + "\1"});
+  EXPECT_EQ(encode(b, "a"), (std::vector<int64_t>{0, 4}));
+}
+
+TEST(Gguf, TokenizesPieces) {
+  Builder b = llama();
+  const std::string bar = "\xE2\x96\x81";
+  std::string scores;
+  for (const float score : {0.f, 0.f, 0.f, -5.f, -6.f, -7.f, -1.f, -2.f, 0.f}) scores += f32(score).substr(4);
+  b.keys.insert(b.keys.end(),
+                {{"tokenizer.ggml.model", string("llama")},
+                 {"tokenizer.ggml.tokens", texts({"<unk>", "<s>", "</s>", bar, "a", "b", "ab", bar + "ab", "<0x21>"})},
+                 {"tokenizer.ggml.token_type", integers({2, 3, 3, 1, 1, 1, 1, 1, 6})},
+                 {"tokenizer.ggml.scores", array(kF32, 9, scores)},
+                 {"tokenizer.ggml.bos_token_id", u32(1)},
+                 {"tokenizer.ggml.unknown_token_id", u32(0)}});
+  EXPECT_EQ(encode(b, "ab!"), (std::vector<int64_t>{1, 7, 8}));
+  Builder bad = b;
+  replace(bad, "tokenizer.ggml.bos_token_id", u32(9));
+  EXPECT_NE(std::string(test::error_of([&] { encode(bad, "a"); }).what()).find("is 9, outside of 9 tokens"),
+            std::string::npos);
+  bad = b;
+  replace(bad, "tokenizer.ggml.scores", array(kF32, 1, scores.substr(0, 4)));
+  EXPECT_NE(std::string(test::error_of([&] { encode(bad, "a"); }).what()).find("has 1 entries for 9 tokens"),
+            std::string::npos);
+  replace(bad, "tokenizer.ggml.scores", array(kU8, 9, "123456789"));
+  EXPECT_NE(std::string(test::error_of([&] { encode(bad, "a"); }).what())
+                .find("key \"tokenizer.ggml.scores\": an array of u8, expected f32"),
+            std::string::npos);
+  bad = b;
+  replace(bad, "tokenizer.ggml.tokens", texts({"<unk>", "<s>", "</s>", "\xFF", "a", "b", "ab", "c", "<0x21>"}));
+  EXPECT_NE(std::string(test::error_of([&] { encode(bad, "a"); }).what()).find("is not UTF-8"), std::string::npos);
 }
 
 TEST(Gguf, HostileHeaders) {

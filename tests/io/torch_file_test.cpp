@@ -5,18 +5,19 @@
 #include <cstring>
 #include <map>
 
-#include "io/pickle.hpp"
-#include "io/zip.hpp"
 #include "support.hpp"
 #include "transformers/base/value.hpp"
 #include "transformers/io/safetensors.hpp"
 #include "transformers/io/weight_file.hpp"
 #include "transformers/io/weights.hpp"
+#include "weight_files.hpp"
 
 namespace transformers {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace test::torch;
+using test::number;
 using test::TemporaryDirectory;
 using namespace std::string_literals;
 
@@ -27,72 +28,6 @@ std::shared_ptr<const WeightFile> load(std::string content) {
   return open_torch_file(MappedFile::from_memory(std::as_bytes(std::span<const char>(*owner)), owner), "x.bin");
 }
 
-template <class Integer>
-std::string number(Integer value, std::size_t bytes = sizeof(Integer)) {
-  std::string out;
-  for (std::size_t i = 0; i < bytes; ++i) out += static_cast<char>(static_cast<uint64_t>(value) >> (8 * i));
-  return out;
-}
-
-struct ZipEntry {
-  std::string name, data;
-  uint16_t method = 0, flags = 0;
-  int crc_change = 0, size_change = 0;
-  std::string local_name = {};
-  bool wide = false;       // sizes and offset in the zip64 field
-  std::string extra = {};  // in place of that field
-};
-
-// An archive written by hand: entry after entry, the directory, the end record.
-std::string zip(const std::vector<ZipEntry>& entries, const std::string& tail = {}) {
-  std::string out, directory;
-  for (const ZipEntry& e : entries) {
-    const uint32_t crc = crc32(std::as_bytes(std::span<const char>(e.data))) + static_cast<uint32_t>(e.crc_change);
-    const auto size = static_cast<uint32_t>(static_cast<int>(e.data.size()) + e.size_change);
-    const std::string& local = e.local_name.empty() ? e.name : e.local_name;
-    const std::size_t offset = out.size();
-    const auto fields = number(e.flags) + number(e.method) + number(uint32_t{0}) + number(crc);
-    out += "PK\3\4" + number(uint16_t{20}) + fields + number(size) + number(size) +
-           number(static_cast<uint16_t>(local.size())) + number(uint16_t{0}) + local + e.data;
-    std::string extra = e.extra;
-    if (e.wide && extra.empty()) {
-      extra = number(uint16_t{1}) + number(uint16_t{24}) + number(uint64_t{size}) + number(uint64_t{size}) +
-              number(uint64_t{offset});
-    }
-    const uint32_t all = 0xFFFFFFFF;
-    directory += "PK\1\2" + number(uint16_t{20}) + number(uint16_t{20}) + fields + number(e.wide ? all : size) +
-                 number(e.wide ? all : size) + number(static_cast<uint16_t>(e.name.size())) +
-                 number(static_cast<uint16_t>(extra.size())) + std::string(10, '\0') +
-                 number(e.wide ? all : static_cast<uint32_t>(offset)) + e.name + extra;
-  }
-  if (!tail.empty()) return out + directory + tail;
-  const auto count = static_cast<uint16_t>(entries.size());
-  return out + directory + "PK\5\6" + std::string(4, '\0') + number(count) + number(count) +
-         number(static_cast<uint32_t>(directory.size())) + number(static_cast<uint32_t>(out.size())) +
-         std::string(2, '\0');
-}
-
-// Pieces of pickles.
-const std::string kProto = "\x80\x02";
-std::string text(const std::string& s) { return "X" + number(static_cast<uint32_t>(s.size())) + s; }
-std::string global(const std::string& module, const std::string& name) { return "c" + module + "\n" + name + "\n"; }
-std::string small(int value) { return "J" + number(value); }
-std::string storage(const std::string& key, int size, const std::string& type = "FloatStorage") {
-  return "(" + text("storage") + global("torch", type) + text(key) + text("cpu") + small(size) + "tQ";
-}
-std::string tuple(const std::vector<int>& values) {
-  std::string out = "(";
-  for (const int v : values) out += small(v);
-  return out + "t";
-}
-std::string rebuild(const std::string& store, int offset, const std::vector<int>& size,
-                    const std::vector<int>& stride) {
-  return global("torch._utils", "_rebuild_tensor_v2") + "(" + store + small(offset) + tuple(size) + tuple(stride) +
-         "\x89" + global("collections", "OrderedDict") + ")RtR";
-}
-std::string dict(const std::string& name, const std::string& tensor) {
-  return kProto + "}(" + text(name) + tensor + "u.";
-}
 // 4 floats: 0 1 2 3
 std::string four() {
   std::string out;

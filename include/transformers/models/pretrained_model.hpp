@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -89,6 +90,11 @@ class TCPP_API PretrainedModel {
   // a sequence beyond max_position_embeddings. When it throws, past_key_values is as it was.
   ModelOutput forward(const Batch& batch, Workspace& workspace, const ForwardOptions& options = {}) const;
 
+  // Writes config.json and model.safetensors into `directory`, made where it is not there, for this library and Hugging
+  // Face to load: the weights as they were read, integers as the float32 numbers they stand for. A weight tied to
+  // another is written once. Error(io).
+  void save_pretrained(const std::string& directory) const;
+
   // The weights under Hugging Face's names; see WeightVisitor.
   virtual void weights(WeightVisitor& w) = 0;
   virtual std::string_view base_model_prefix() const noexcept = 0;  // "bert"
@@ -107,6 +113,8 @@ class TCPP_API PretrainedModel {
   friend class Loader;
   std::string_view architecture_;
   Head head_ = Head::base;
+  Value config_json_;                           // as it was read, overrides included
+  std::set<std::string, std::less<>> present_;  // what WeightVisitor::has said yes to
 };
 
 }  // namespace transformers

@@ -68,9 +68,14 @@ class OffsetRMSNorm : public RMSNorm {
  public:
   using RMSNorm::RMSNorm;
   void weights(WeightVisitor& w) {
-    RMSNorm::weights(w);
+    const WeightPart stored{{"weight"}, size_};
+    w.vector({&stored, 1}, stored_);
+    weight_ = stored_;
     for (float& x : weight_) x += 1.0f;
   }
+
+ private:
+  std::vector<float> stored_;  // as the file has it: 1 + x - 1 would not be x
 };
 
 }  // namespace transformers
