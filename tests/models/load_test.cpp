@@ -112,6 +112,24 @@ TEST(Load, SizesOfBertsRelativesAreChecked) {
                "inner_group_num must be between 1 and 4096, found 0 (config.json)");
   EXPECT_STREQ(load_error("summary_type", "attn", models / "electra" / "choice-first").what(),
                "summary_type \"attn\" (supported: first, last, mean, cls_index) (config.json)");
+  EXPECT_STREQ(load_error("relative_attention_num_buckets", 8, models / "mpnet" / "mlm-tied").what(),
+               "relative_attention_num_buckets must be between 32 and 16777216, found 8 (config.json)");
+  const fs::path deberta = models / "deberta_v2" / "model-v2", modernbert = models / "modernbert" / "seqcls-cls";
+  EXPECT_STREQ(load_error("conv_kernel_size", 4, deberta).what(),
+               "conv_kernel_size must be odd, found 4 (config.json)");
+  EXPECT_STREQ(load_error("conv_groups", 5, deberta).what(),
+               "conv_groups=5 does not divide hidden_size=24 (config.json)");
+  EXPECT_STREQ(load_error("pooler_hidden_size", 23, deberta).what(),
+               "pooler_hidden_size must be between 24 and 24, found 23 (config.json)");
+  EXPECT_STREQ(load_error("pos_att_type", 3, deberta).what(), "pos_att_type must be a list or a string (config.json)");
+  EXPECT_NE(std::string(load_error("conv_kernel_size", 5, deberta).what()).find("config.json asks for [24, 24, 5]"),
+            std::string::npos);
+  EXPECT_STREQ(load_error("layer_types", Value::Array{"full_attention"}, modernbert).what(),
+               "layer_types has 1 entries for num_hidden_layers=2 (config.json)");
+  EXPECT_STREQ(load_error("layer_types", Value::Array{"full_attention", "other"}, modernbert).what(),
+               "layer type \"other\" (supported: full_attention, sliding_attention) (config.json)");
+  EXPECT_STREQ(load_error("classifier_pooling", "max", modernbert).what(),
+               "classifier_pooling must be cls or mean, found \"max\" (config.json)");
 }
 
 TEST(Load, LabelsAreNamedWhereTheConfigDoesNot) {  // D8

@@ -11,9 +11,9 @@ SMALL = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, interme
 CHOICES = MIXED + ["..111111111"]
 
 
-def family(model_type, sizes, prefix):
+def family(model_type, sizes, prefix, **always):
     """The function that makes a case of one family: name, class without the family's prefix, rows, changes of the config."""
-    return lambda name, head, rows=MIXED, config=None, **options: case(model_type, sizes, name, prefix + head, rows, config, **options)
+    return lambda name, head, rows=MIXED, config=None, **options: case(model_type, sizes, name, prefix + head, rows, config, **always, **options)
 
 
 roberta = family("roberta", {**SMALL, "pad_token_id": 1, "type_vocab_size": 1}, "Roberta")
@@ -29,6 +29,7 @@ V3 = dict(relative_attention=True, position_buckets=4, max_relative_positions=-1
 def deberta(name, head, rows=MIXED, config=None, **options):
     return case("deberta-v2", {**SMALL, "layer_norm_eps": 1e-7}, name, "DebertaV2" + head, rows, config, tolerance=2e-4, **options)
 
+modernbert = family("modernbert", {**SMALL, "num_hidden_layers": 3, "pad_token_id": 0, "local_attention": 4}, "ModernBert", float64=False)
 
 CASES = [
     roberta("model-mixed", "Model", spelling=4, note="positions count the ids that are not pad, from the ids and not from the mask"),
@@ -136,6 +137,28 @@ CASES = [
     deberta("mlm-legacy", "ForMaskedLM", SOME, {**V3, "hidden_act": "relu"}, without=["cls.predictions.decoder."], spelling=4),
     deberta("mlm-legacy-untied", "ForMaskedLM", HOLES, {**V3, "embedding_size": 13, "tie_word_embeddings": False, "num_hidden_layers": 1}),
     deberta("mlm-new", "ForMaskedLM", MIXED, {**V3, "legacy": False, "num_hidden_layers": 1}),
+    modernbert("model-mixed", "Model", note="layer 0 sees everything, layers 1 and 2 a window of two tokens on each side"),
+    modernbert("model-old-names", "Model", HOLES, spelling=4, note="global_attn_every_n_layers, global_rope_theta and local_rope_theta of 4.x"),
+    modernbert("model-types", "Model", LEFT, dict(layer_types=["sliding_attention", "full_attention", "sliding_attention"], local_attention=3, norm_bias=True, attention_bias=True,
+               mlp_bias=True, hidden_activation="gelu_new", norm_eps=1e-3)),
+    modernbert("model-thetas", "Model", MIXED, dict(num_hidden_layers=2, rope_parameters={"full_attention": {"rope_type": "linear", "rope_theta": 500.0, "factor": 2.0},
+               "sliding_attention": {"rope_type": "default", "rope_theta": 70.0}})),
+    modernbert("model-window-1", "Model", FULL, dict(num_hidden_layers=2, local_attention=1), mask=False, note="a token in a window of its own"),
+    modernbert("model-long", "Model", ["1" * 60, "." * 25 + "1" * 35], dict(num_hidden_layers=2, local_attention=16, hidden_size=12, intermediate_size=20, num_attention_heads=2, vocab_size=40),
+               note="longer than max_position_embeddings"),
+    modernbert("model-embeds", "Model", MIXED, dict(num_hidden_layers=2), embeds=True),
+    modernbert("model-positions", "Model", MIXED, dict(num_hidden_layers=2), positions=True, note="explicit positions turn, but the window goes by columns"),
+    modernbert("seqcls-cls", "ForSequenceClassification", MIXED, dict(num_hidden_layers=2, **labels(3)), store="bfloat16"),
+    modernbert("seqcls-cls-left", "ForSequenceClassification", ["11111111", "....1111", "......11"], dict(classifier_bias=True, norm_bias=True, classifier_activation="relu", **labels(2)),
+               note="position 0 is masked and sees no key in its window: Hugging Face averages the padded row"),
+    modernbert("seqcls-mean", "ForSequenceClassification", MIXED, dict(num_hidden_layers=2, classifier_pooling="mean", **labels(1))),
+    modernbert("seqcls-mean-no-mask", "ForSequenceClassification", FULL, dict(num_hidden_layers=2, classifier_pooling="mean", **labels(2)), mask=False),
+    modernbert("tokencls-5", "ForTokenClassification", SOME, dict(num_hidden_layers=2, **NAMED)),
+    modernbert("qa", "ForQuestionAnswering", RIGHT, dict(num_hidden_layers=2)),
+    modernbert("choice-cls", "ForMultipleChoice", CHOICES, dict(num_hidden_layers=2), choices=2, note="the first token that is not masked"),
+    modernbert("choice-mean", "ForMultipleChoice", HOLES, dict(num_hidden_layers=2, classifier_pooling="mean"), choices=3),
+    modernbert("mlm-tied", "ForMaskedLM", SOME, dict(num_hidden_layers=2), without=["decoder.weight"], spelling=4),
+    modernbert("mlm-untied", "ForMaskedLM", LEFT, dict(num_hidden_layers=2, tie_word_embeddings=False, decoder_bias=False)),
 ]
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ struct AlbertConfig : bert::BertConfig {
     BertConfig::finish();
     check_range("embedding_size", embedding_size, 1, kMaxDimension);
     check_range("num_hidden_groups", num_hidden_groups, 1, kMaxLayers);
-    check_range("inner_group_num", inner_group_num, 1, kMaxLayers);
+    check_range("inner_group_num", inner_group_num, 1, kMaxLayers / num_hidden_groups);
   }
 
   int64_t embedding_width() const noexcept { return embedding_size; }

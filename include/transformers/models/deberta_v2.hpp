@@ -77,7 +77,7 @@ struct DebertaV2Config : bert::BertConfig {
         throw Error(ErrorCode::invalid_argument,
                     "conv_kernel_size must be odd, found " + std::to_string(conv_kernel_size), where);
       }
-      check_range("conv_groups", conv_groups, 1, hidden_size);
+      check_range("conv_groups", conv_groups, 1, std::min<int64_t>(hidden_size, 1 << 16));
       check_divides("conv_groups", conv_groups, "hidden_size", hidden_size);
     }
     if (!pos_att_type.is_null() && !pos_att_type.is_string() && !pos_att_type.is_array()) {

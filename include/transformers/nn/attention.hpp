@@ -31,6 +31,9 @@ class EncoderSelfAttention {
     qkv_.weights(w, {query, key, value});
   }
 
+  // The three as one matrix under one name.
+  void weights(WeightVisitor& w, std::string_view qkv) { w(qkv, qkv_); }
+
   // hidden [tokens, hidden_size] -> qkv [tokens, 3 * hidden_size], whose first hidden_size columns are the context: it
   // takes the place of the queries, which nothing reads any more. `args` brings what a family adds (a bias, a window).
   void forward(const float* hidden, const Batch& batch, float* qkv, AttentionArgs args = {}) const {

@@ -16,13 +16,17 @@ namespace transformers {
 class LayerNorm {
  public:
   LayerNorm() = default;
-  LayerNorm(int64_t size, float eps) : size_(size), eps_(eps) {}
+  LayerNorm(int64_t size, float eps, bool has_bias = true) : size_(size), eps_(eps), has_bias_(has_bias) {}
 
   void weights(WeightVisitor& w) {
     const WeightPart weight{{"weight"}, size_};
     const WeightPart bias{{"bias"}, size_};
     w.vector({&weight, 1}, weight_);
-    w.vector({&bias, 1}, bias_);
+    if (has_bias_) {
+      w.vector({&bias, 1}, bias_);
+    } else {
+      bias_.assign(weight_.size(), 0.0f);
+    }
   }
 
   // x [rows, size] -> out [rows, size]; out may be x.
@@ -34,6 +38,7 @@ class LayerNorm {
   int64_t size_ = 0;
   std::vector<float> weight_, bias_;  // allocated when they are read: a config alone allocates nothing
   float eps_ = 1e-12f;
+  bool has_bias_ = true;
 };
 
 class RMSNorm {
