@@ -11,6 +11,7 @@
 #include "transformers/base/model_files.hpp"
 #include "transformers/base/parallel.hpp"
 #include "transformers/base/value.hpp"
+#include "transformers/generation/generate.hpp"
 #include "transformers/models/auto.hpp"
 #include "transformers/models/pretrained_model.hpp"
 #include "transformers/pipelines/feature_extraction.hpp"

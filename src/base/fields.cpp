@@ -36,6 +36,7 @@ class FieldLister final : public FieldVisitor {
   void visit(std::string_view name, bool& v, std::string_view help) override { add(name, "bool", v, help); }
   void visit(std::string_view name, int64_t& v, std::string_view help) override { add(name, "int", v, help); }
   void visit(std::string_view name, float& v, std::string_view help) override { add(name, "float", v, help); }
+  void visit(std::string_view name, double& v, std::string_view help) override { add(name, "float", v, help); }
   void visit(std::string_view name, std::string& v, std::string_view help) override { add(name, "string", v, help); }
   void visit(std::string_view name, std::vector<int64_t>& v, std::string_view help) override {
     add(name, "int list", Value::Array(v.begin(), v.end()), help);
@@ -128,6 +129,13 @@ void FieldReader::visit(std::string_view name, float& v, std::string_view) {
   v = narrowed;
 }
 
+void FieldReader::visit(std::string_view name, double& v, std::string_view) {
+  const Value* value = take(name);
+  if (!value) return;
+  if (!value->is_number() || !std::isfinite(value->as_number())) wrong_type(name, "a number", *value);
+  v = value->as_number();
+}
+
 void FieldReader::visit(std::string_view name, std::string& v, std::string_view) {
   const Value* value = take(name);
   if (!value) return;
@@ -138,6 +146,10 @@ void FieldReader::visit(std::string_view name, std::string& v, std::string_view)
 void FieldReader::visit(std::string_view name, std::vector<int64_t>& v, std::string_view) {
   const Value* value = take(name);
   if (!value) return;
+  if (value->is_integer()) {
+    v = {value->as_integer()};
+    return;
+  }
   if (!value->is_array()) wrong_type(name, "a list of integers", *value);
   std::vector<int64_t> items;
   for (const Value& item : value->as_array()) {

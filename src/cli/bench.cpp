@@ -146,6 +146,8 @@ void add_bench(CLI::App& app) {
   add_threads(forward);
   forward.callback([f] { bench_forward(*f); });
 
+  add_bench_generate(command);
+
   CLI::App& tokenize = *command.add_subcommand("tokenize", "tokenize the lines of a file");
   auto t = std::make_shared<TokenizeArguments>();
   tokenize.add_option("MODEL", t->model, "directory or bundled model")->required();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "transformers/base/value.hpp"
+#include "transformers/tensor/batch.hpp"
 
 namespace transformers::cli {
 
@@ -27,8 +28,10 @@ void add_run(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_detokenize(CLI::App& app);
 void add_forward(CLI::App& app);
+void add_generate(CLI::App& app);
 void add_info(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_bench_generate(CLI::App& bench);
 
 // Set by a command whose work is done but for inputs that failed: the exit status.
 void set_exit_status(int status);
@@ -78,6 +81,9 @@ class Progress {
   bool shown_ = false;
   std::chrono::steady_clock::time_point start_, last_;
 };
+
+// The int64 (or float32) values of an input, aligned; int32 and smaller integers are widened.
+Tensor as_input(const Tensor& tensor, const ModelInputName& input, const std::string& file);
 
 // Writes to standard output, checking that it went through. Error(io).
 void print_line(std::string_view line);

@@ -16,7 +16,29 @@ struct ForwardArguments {
   bool output_hidden_states = false;
 };
 
-// The int64 (or float32) values of a tensor, aligned; int32 and smaller integers are widened.
+void forward(const ForwardArguments& args) {
+  const auto file = SafetensorsFile::open(args.inputs);
+  ModelInputs inputs;
+  for (const std::string& name : file->names()) {
+    const auto row = std::find_if(std::begin(kModelInputNames), std::end(kModelInputNames),
+                                  [&](const ModelInputName& input) { return input.name == name; });
+    if (row == std::end(kModelInputNames)) {
+      throw Error(ErrorCode::invalid_argument, "the model takes no input \"" + name + "\"", args.inputs);
+    }
+    inputs.*(row->tensor) = as_input(file->tensor(name), *row, args.inputs);
+  }
+
+  const auto model = PretrainedModel::from_pretrained(find_model(args.model));
+  const Batch batch = make_batch(inputs, model->batch_rules());
+  Workspace workspace;
+  const ModelOutput output = model->forward(batch, workspace, {.output_hidden_states = args.output_hidden_states});
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (const auto& [name, tensor] : output.named()) tensors.emplace_back(name, to_padded(tensor, batch));
+  save_safetensors(args.output, tensors);
+}
+
+}  // namespace
+
 Tensor as_input(const Tensor& tensor, const ModelInputName& input, const std::string& file) {
   const auto widen = [&](auto zero) {
     using T = decltype(zero);
@@ -54,29 +76,6 @@ Tensor as_input(const Tensor& tensor, const ModelInputName& input, const std::st
                   where);
   }
 }
-
-void forward(const ForwardArguments& args) {
-  const auto file = SafetensorsFile::open(args.inputs);
-  ModelInputs inputs;
-  for (const std::string& name : file->names()) {
-    const auto row = std::find_if(std::begin(kModelInputNames), std::end(kModelInputNames),
-                                  [&](const ModelInputName& input) { return input.name == name; });
-    if (row == std::end(kModelInputNames)) {
-      throw Error(ErrorCode::invalid_argument, "the model takes no input \"" + name + "\"", args.inputs);
-    }
-    inputs.*(row->tensor) = as_input(file->tensor(name), *row, args.inputs);
-  }
-
-  const auto model = PretrainedModel::from_pretrained(find_model(args.model));
-  const Batch batch = make_batch(inputs, model->batch_rules());
-  Workspace workspace;
-  const ModelOutput output = model->forward(batch, workspace, {.output_hidden_states = args.output_hidden_states});
-  std::vector<std::pair<std::string, Tensor>> tensors;
-  for (const auto& [name, tensor] : output.named()) tensors.emplace_back(name, to_padded(tensor, batch));
-  save_safetensors(args.output, tensors);
-}
-
-}  // namespace
 
 void add_forward(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("forward", "one forward pass, from a safetensors file to another");

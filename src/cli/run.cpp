@@ -2,13 +2,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <map>
 
 #include "command.hpp"
+#include "options.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/fields.hpp"
 #include "transformers/pipelines/pipeline.hpp"
@@ -22,80 +21,8 @@ struct RunArguments {
   std::string task, model, input, output;
   std::vector<std::string> texts;
   bool json = false, resume = false;
-  Value options{Value::Object{}};
-  std::map<std::string, std::string> flags;  // of boolean options: "true", "false", a word, or "" where not given
+  OptionWords words;
 };
-
-std::string kebab(std::string name) {
-  for (char& c : name) {
-    if (c == '_') c = '-';
-  }
-  return name;
-}
-
-template <class Number>
-Number parse_number(const std::string& text, const std::string& flag) {
-  Number value{};
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stop != end || text.empty()) {
-    throw CLI::ValidationError(flag, "expected a number, found \"" + text + "\"");
-  }
-  return value;
-}
-
-Value parse_option(const FieldInfo& field, const std::vector<std::string>& words, const std::string& flag) {
-  const auto items = [&] {  // --x a,b and --x a --x b are the same list
-    std::vector<std::string> out;
-    for (const std::string& word : words) {
-      for (std::size_t begin = 0; begin <= word.size();) {
-        const std::size_t comma = std::min(word.find(',', begin), word.size());
-        out.push_back(word.substr(begin, comma - begin));
-        begin = comma + 1;
-      }
-    }
-    return out;
-  };
-  const std::string& last = words.back();
-  if (field.optional && last == "none") return nullptr;
-  if (field.type == "int") return parse_number<int64_t>(last, flag);
-  if (field.type == "float") return parse_number<float>(last, flag);
-  if (field.type == "int list" || field.type == "string list") {
-    Value::Array list;
-    for (std::string& item : items()) {
-      if (field.type == "int list") {
-        list.emplace_back(parse_number<int64_t>(item, flag));
-      } else {
-        list.emplace_back(std::move(item));
-      }
-    }
-    return list;
-  }
-  return last;
-}
-
-// One flag for each option of the task, by Hugging Face's name in kebab case.
-void add_task_options(CLI::App& app, const TaskInfo& task, const std::shared_ptr<RunArguments>& args) {
-  for (const FieldInfo& field : task.options()) {
-    const std::string flag = "--" + kebab(field.name);
-    const std::string help = field.help + " (default: " + (field.value.is_null() ? "none" : to_json(field.value)) + ")";
-    if (field.type == "bool" || (field.type == "value" && field.value.is_boolean())) {
-      // --x and --no-x; where there is more to say than yes and no, --x=word.
-      app.add_flag(flag + ",!--no-" + kebab(field.name), args->flags[field.name], help);
-    } else {
-      app.add_option_function<std::vector<std::string>>(
-             flag,
-             [args, field, flag](const std::vector<std::string>& words) {
-               args->options.set(field.name, parse_option(field, words, flag));
-             },
-             help)
-          ->expected(1)
-          ->take_all()
-          ->allow_extra_args(false)
-          ->type_name(field.type + (field.optional ? "|none" : ""));
-    }
-  }
-}
 
 // Lines that are whole already in the output of a run that was cut off; the file is cut behind the last of them.
 int64_t whole_lines(const std::string& path) {
@@ -168,9 +95,7 @@ void run(RunArguments& args) {
   PipelineOptions options;
   options.model = args.model;
   const std::unique_ptr<Pipeline> pipe = task.make(options);
-  for (const auto& [name, word] : args.flags) {
-    if (!word.empty()) args.options.set(name, word == "true" || word == "false" ? Value(word == "true") : Value(word));
-  }
+  const Value call = args.words.options();
 
   int64_t done = 0;
   if (args.resume && !args.output.empty()) done = whole_lines(args.output);
@@ -196,13 +121,13 @@ void run(RunArguments& args) {
     CallControl control;
     control.on_progress = [&](int64_t n, int64_t) { progress.update(done + n); };
     try {
-      for (const Value& answer : pipe->run(block, args.options, control)) print_answer(answer);
+      for (const Value& answer : pipe->run(block, call, control)) print_answer(answer);
     } catch (const Error&) {
       if (!keep_going) throw;
       // Some input of the block is at fault: one by one, so that each line of the output answers its line of the input.
       for (const Value& input : block) {
         try {
-          print_answer(pipe->run({input}, args.options).front());
+          print_answer(pipe->run({input}, call).front());
         } catch (const Error& e) {
           print_error(e.what());
         }
@@ -253,7 +178,7 @@ void add_run(CLI::App& app) {
   if (word != words().end() && word + 1 != words().end() && !(word + 1)->starts_with('-')) {
     for (const TaskInfo& task : tasks()) {
       if (*(word + 1) == task.name || (!task.alias.empty() && *(word + 1) == task.alias)) {
-        add_task_options(command, task, args);
+        add_options(command, task.options(), {args, &args->words});
       }
     }
   }

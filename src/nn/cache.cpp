@@ -146,6 +146,32 @@ Cache Cache::clone() const {
   return copy;
 }
 
+Cache Cache::fresh() const {
+  Cache empty;
+  empty.memory_ = memory_;
+  return empty;
+}
+
+void Cache::append(const Cache& other) {
+  if (other.sequences_.empty()) return;
+  if (sequences_.empty()) layers_.clear();
+  check_argument(sequences_.empty() || layers_.size() == other.layers_.size(), "append: caches of different models");
+  layers_.resize(other.layers_.size());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    const Layer& more = other.layers_[i];
+    check_argument(sequences_.empty() ||
+                       (layer.num_key_value_heads == more.num_key_value_heads && layer.head_dim == more.head_dim),
+                   "append: caches of different models");
+    layer.num_key_value_heads = more.num_key_value_heads, layer.head_dim = more.head_dim;
+    layer.sliding_window = more.sliding_window;
+    layer.tables.insert(layer.tables.end(), more.tables.begin(), more.tables.end());
+    list_blocks(layer);
+  }
+  sequences_.insert(sequences_.end(), other.sequences_.begin(), other.sequences_.end());
+  list_keys(sequences_);
+}
+
 void Cache::begin(const Batch& batch, int64_t memory) {
   if (!sequences_.empty() && batch.batch_size() != batch_size()) {
     throw Error(ErrorCode::invalid_argument, "past_key_values holds " + std::to_string(batch_size()) +

@@ -15,6 +15,7 @@ struct Options {
   bool flag = true;
   int64_t count = 3;
   float eps = 1e-12f;
+  double precise = 0.1;
   std::string name = "bert";
   std::vector<int64_t> ids = {1, 2};
   std::vector<std::string> labels;
@@ -28,6 +29,7 @@ struct Options {
     f("flag", flag);
     f("count", count, "how many");
     f("eps", eps);
+    f("precise", precise);
     f("name", name);
     f("ids", ids);
     f("labels", labels);
@@ -48,13 +50,13 @@ Options read(std::string_view json) {
 TEST(Fields, AbsentKeysKeepTheirDefaults) {
   EXPECT_EQ(
       to_json(write_fields(read("{}"))),
-      R"({"flag":true,"count":3,"eps":1e-12,"name":"bert","ids":[1,2],"labels":[],)"
+      R"({"flag":true,"count":3,"eps":1e-12,"precise":0.1,"name":"bert","ids":[1,2],"labels":[],)"
       R"("id2label":{"0":"NEGATIVE","1":"POSITIVE"},"any":null,"top_k":null,"function":"softmax","strategy":"simple"})");
 }
 
 TEST(Fields, ReadsEveryType) {
   const std::string text =
-      R"({"flag":false,"count":12,"eps":0.5,"name":"x","ids":[],"labels":["a","b"],"id2label":{"2":"c"},)"
+      R"({"flag":false,"count":12,"eps":0.5,"precise":0.2,"name":"x","ids":[],"labels":["a","b"],"id2label":{"2":"c"},)"
       R"("any":[1,{"k":null}],"top_k":5,"function":null,"strategy":"first"})";
   const Options options = read(text);
   EXPECT_EQ(options.count, 12);
@@ -67,6 +69,7 @@ TEST(Fields, ReadsEveryType) {
 TEST(Fields, NumbersMayBeWrittenEitherWay) {
   EXPECT_EQ(read(R"({"count":12.0})").count, 12);
   EXPECT_EQ(read(R"({"eps":1})").eps, 1.0f);
+  EXPECT_EQ(read(R"({"ids":3})").ids, std::vector<int64_t>{3});
   EXPECT_EQ(read(R"({"eps":3.4028235e+38})").eps, std::numeric_limits<float>::max());
 }
 
@@ -84,7 +87,8 @@ TEST(Fields, WrongTypesNameKeyAndFile) {
   refused(R"({"eps":"1"})", "\"eps\": expected a number, found \"1\"");
   refused(R"({"eps":1e39})", "\"eps\": expected a number within float32, found 1e+39");
   refused(R"({"name":{}})", "\"name\": expected a string, found an object");
-  refused(R"({"ids":3})", "\"ids\": expected a list of integers, found 3");
+  refused(R"({"ids":"3"})", "\"ids\": expected a list of integers, found \"3\"");
+  refused(R"({"precise":"1"})", "\"precise\": expected a number, found \"1\"");
   refused(R"({"ids":[1,"2"]})", "\"ids\": expected a list of integers, found \"2\"");
   refused(R"({"labels":["a",1]})", "\"labels\": expected a list of strings, found 1");
   refused(R"({"id2label":["a"]})", "\"id2label\": expected an object of strings under integers, found an array");
@@ -118,17 +122,17 @@ TEST(Fields, UnknownKeysAreIgnoredUnlessAskedFor) {
 
 TEST(Fields, ListsTypesDefaultsAndHelp) {
   const std::vector<FieldInfo> rows = list_fields(Options{});
-  ASSERT_EQ(rows.size(), 11u);
+  ASSERT_EQ(rows.size(), 12u);
   std::string types;
   for (const FieldInfo& row : rows) types += row.name + "=" + row.type + (row.optional ? "? " : " ");
   EXPECT_EQ(types,
-            "flag=bool count=int eps=float name=string ids=int list labels=string list id2label=map any=value "
-            "top_k=int? function=string? strategy=none|simple|first ");
+            "flag=bool count=int eps=float precise=float name=string ids=int list labels=string list id2label=map "
+            "any=value top_k=int? function=string? strategy=none|simple|first ");
   EXPECT_EQ(rows[1].help, "how many");
-  EXPECT_EQ(rows[8].help, "labels to return");
-  EXPECT_EQ(rows[8].value, Value());
-  EXPECT_EQ(rows[9].value, Value("softmax"));
-  EXPECT_EQ(rows[10].value, Value("simple"));
+  EXPECT_EQ(rows[9].help, "labels to return");
+  EXPECT_EQ(rows[9].value, Value());
+  EXPECT_EQ(rows[10].value, Value("softmax"));
+  EXPECT_EQ(rows[11].value, Value("simple"));
 }
 
 }  // namespace

@@ -144,6 +144,28 @@ TEST(Cache, CloneAndCrop) {
   EXPECT_EQ(tokens_of(copy, 0), count(7, 9));
 }
 
+TEST(Cache, AppendedSequencesShareTheirBlocks) {
+  Cache cache;
+  append(cache, {count(0, 40)});
+  Cache more = cache.fresh();
+  EXPECT_EQ(more.batch_size(), 0);
+  append(more, {count(60, 70), count(80, 90)});
+  const int64_t before = cache.bytes();
+  cache.append(more);
+  EXPECT_EQ(cache.bytes(), before);
+  append(cache, {{40}, {70}, {90}});
+  EXPECT_EQ(tokens_of(cache, 0), count(0, 41));
+  EXPECT_EQ(tokens_of(cache, 1), count(60, 71));
+  EXPECT_EQ(tokens_of(cache, 2), count(80, 91));
+  EXPECT_EQ(tokens_of(more, 1), count(80, 90));
+  Cache empty;
+  empty.append(more);
+  EXPECT_EQ(tokens_of(empty, 0), count(60, 70));
+  cache.reorder_cache({});
+  cache.append(more);
+  EXPECT_EQ(tokens_of(cache, 1), count(80, 90));
+}
+
 TEST(Cache, APassThatFailsLeavesItAsItWas) {
   Cache cache;
   append(cache, {count(0, 31)});

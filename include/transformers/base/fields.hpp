@@ -28,7 +28,9 @@ class TCPP_API FieldVisitor {
   void operator()(std::string_view name, bool& v, std::string_view help = {}) { visit(name, v, help); }
   void operator()(std::string_view name, int64_t& v, std::string_view help = {}) { visit(name, v, help); }
   void operator()(std::string_view name, float& v, std::string_view help = {}) { visit(name, v, help); }
+  void operator()(std::string_view name, double& v, std::string_view help = {}) { visit(name, v, help); }
   void operator()(std::string_view name, std::string& v, std::string_view help = {}) { visit(name, v, help); }
+  // One integer is read as a list of one: eos_token_id is either in Hugging Face's files.
   void operator()(std::string_view name, std::vector<int64_t>& v, std::string_view help = {}) { visit(name, v, help); }
   void operator()(std::string_view name, std::vector<std::string>& v, std::string_view help = {}) {
     visit(name, v, help);
@@ -71,6 +73,7 @@ class TCPP_API FieldVisitor {
   virtual void visit(std::string_view name, bool& v, std::string_view help) = 0;
   virtual void visit(std::string_view name, int64_t& v, std::string_view help) = 0;
   virtual void visit(std::string_view name, float& v, std::string_view help) = 0;
+  virtual void visit(std::string_view name, double& v, std::string_view help) = 0;
   virtual void visit(std::string_view name, std::string& v, std::string_view help) = 0;
   virtual void visit(std::string_view name, std::vector<int64_t>& v, std::string_view help) = 0;
   virtual void visit(std::string_view name, std::vector<std::string>& v, std::string_view help) = 0;
@@ -99,6 +102,7 @@ class TCPP_API FieldReader final : public FieldVisitor {
   void visit(std::string_view name, bool& v, std::string_view help) override;
   void visit(std::string_view name, int64_t& v, std::string_view help) override;
   void visit(std::string_view name, float& v, std::string_view help) override;
+  void visit(std::string_view name, double& v, std::string_view help) override;
   void visit(std::string_view name, std::string& v, std::string_view help) override;
   void visit(std::string_view name, std::vector<int64_t>& v, std::string_view help) override;
   void visit(std::string_view name, std::vector<std::string>& v, std::string_view help) override;

@@ -50,6 +50,11 @@ class TCPP_API Cache {
   void crop(int64_t i, int64_t length);
   // Another cache with the same content: shares all blocks until one of the two writes.
   Cache clone() const;
+  // An empty cache that counts against the same limit.
+  Cache fresh() const;
+  // The sequences of `other`, filled by the same model, come behind this one's. Shares, copies nothing.
+  // Error(invalid_argument) when the two are of different models.
+  void append(const Cache& other);
   // Bytes of blocks held by this cache and its clones.
   int64_t bytes() const noexcept;
 

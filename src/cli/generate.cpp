@@ -1,0 +1,150 @@
+// tcpp generate: Hugging Face's generate() on token ids in a safetensors file; tcpp bench generate: its speed.
+#include <algorithm>
+
+#include "command.hpp"
+#include "options.hpp"
+#include "transformers/base/error.hpp"
+#include "transformers/base/parallel.hpp"
+#include "transformers/base/platform.hpp"
+#include "transformers/generation/generate.hpp"
+#include "transformers/io/safetensors.hpp"
+#include "transformers/kernels/kernels.hpp"
+#include "transformers/models/locate.hpp"
+#include "transformers/models/pretrained_model.hpp"
+
+namespace transformers::cli {
+namespace {
+
+struct GenerateArguments {
+  std::string model, inputs, output;
+  OptionWords words;
+};
+
+void run(const GenerateArguments& args) {
+  const auto file = SafetensorsFile::open(args.inputs);
+  GenerateInputs inputs;
+  for (const std::string& name : file->names()) {
+    Tensor* const to = name == "input_ids"           ? &inputs.input_ids
+                       : name == "attention_mask"    ? &inputs.attention_mask
+                       : name == "decoder_input_ids" ? &inputs.decoder_input_ids
+                                                     : nullptr;
+    const auto* const input = std::find_if(std::begin(kModelInputNames), std::end(kModelInputNames),
+                                           [&](const ModelInputName& known) { return known.name == name; });
+    if (to == nullptr) {
+      throw Error(ErrorCode::invalid_argument, "generate takes no input \"" + name + "\"", args.inputs);
+    }
+    *to = as_input(file->tensor(name), *input, args.inputs);
+  }
+  if (!inputs.input_ids.defined()) throw Error(ErrorCode::invalid_argument, "there are no input_ids", args.inputs);
+
+  const std::string directory = find_model(args.model);
+  const GenerationConfig config = GenerationConfig::from_pretrained(directory).with(args.words.options());
+  const auto model = PretrainedModel::from_pretrained(directory);
+  const GenerateOutput out = generate(*model, inputs, config);
+  std::vector<std::pair<std::string, Tensor>> tensors{{"sequences", out.sequences}};
+  if (out.sequences_scores.defined()) tensors.emplace_back("sequences_scores", out.sequences_scores);
+  save_safetensors(args.output, tensors);
+}
+
+struct BenchArguments {
+  std::string model;
+  int64_t prompt = 128, new_tokens = 128, batch = 1, num_beams = 1, runs = 5;
+};
+
+void bench(const BenchArguments& args) {
+  const double before = now_seconds();
+  const std::string directory = find_model(args.model);
+  const auto model = PretrainedModel::from_pretrained(directory);
+  const double load_seconds = now_seconds() - before;
+
+  GenerationConfig config = GenerationConfig::from_pretrained(directory).with(Value());
+  config.do_sample = false;
+  config.num_beams = args.num_beams;
+  config.max_new_tokens = args.new_tokens;
+  config.max_length = config.min_new_tokens = config.prefill_chunk_size = std::nullopt;
+  config.num_return_sequences = 1;
+  config.eos_token_id.reset();  // so that all tokens are made
+  std::vector<GenerationRequest> requests(static_cast<std::size_t>(args.batch));
+  uint64_t state = 88172645463325252ull;  // xorshift: the same ids on every run
+  for (GenerationRequest& request : requests) {
+    request.config = config;
+    for (int64_t i = 0; i < args.prompt; ++i) {
+      state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+      request.input_ids.push_back(static_cast<int64_t>(state % static_cast<uint64_t>(model->vocab_size())));
+    }
+  }
+  EngineOptions options;
+  options.max_sequences = std::max(options.max_sequences, args.batch * args.num_beams);
+  options.max_prefill_tokens = std::max(options.max_prefill_tokens, args.batch * args.prompt);
+  Engine engine(*model, options);
+  std::vector<double> first, rest;
+  std::optional<Error> error;
+  for (int64_t i = -1; i < args.runs; ++i) {
+    for (const GenerationRequest& request : requests) {
+      engine.submit(request, [&](GenerationResult result) {
+        if (result.error) error = result.error;
+      });
+    }
+    const double start = now_seconds();
+    bool more = engine.step();  // the prompts, and a token behind each
+    const double prefilled = now_seconds();
+    while (more) more = engine.step();
+    if (error) throw *error;
+    if (i < 0) continue;  // warm-up
+    first.push_back(prefilled - start);
+    rest.push_back(now_seconds() - prefilled);
+  }
+  const double prompt_tokens = static_cast<double>(args.batch * args.prompt);
+  const double new_tokens = static_cast<double>(args.batch * (args.new_tokens - 1));
+  print_line(to_json(Value::Object{{"prompt_tokens_per_s", prompt_tokens / median(first)},
+                                   {"new_tokens_per_s", new_tokens > 0 ? new_tokens / median(rest) : 0.0},
+                                   {"time_to_first_token_ms", median(first) * 1e3},
+                                   {"peak_rss_mb", static_cast<double>(peak_resident_bytes()) / 1e6},
+                                   {"load_ms", load_seconds * 1e3},
+                                   {"isa", isa()},
+                                   {"dtype", "fp32"},
+                                   {"threads", num_threads()}}));
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  CLI::App& command =
+      *app.add_subcommand("generate", "continue token ids, from a safetensors file to another, as generate() does");
+  auto args = std::make_shared<GenerateArguments>();
+  command.add_option("MODEL", args->model, "directory or bundled model")->required();
+  command
+      .add_option("--inputs", args->inputs,
+                  "safetensors file with input_ids and, where there is padding, attention_mask; encoder-decoders also "
+                  "take decoder_input_ids")
+      ->required();
+  command
+      .add_option("--output", args->output,
+                  "safetensors file for sequences and, with --output-scores, "
+                  "sequences_scores")
+      ->required();
+  // The defaults shown are those of a model whose files say nothing.
+  add_options(command, list_fields(GenerationConfig().with(Value())), {args, &args->words});
+  add_dtype(command);
+  add_threads(command);
+  command.callback([args] { run(*args); });
+}
+
+void add_bench_generate(CLI::App& bench_command) {
+  CLI::App& command = *bench_command.add_subcommand("generate", "new tokens behind prompts of random ones");
+  auto args = std::make_shared<BenchArguments>();
+  command.add_option("MODEL", args->model, "directory or bundled model")->required();
+  const auto count = [&](const char* flag, int64_t& value, const char* help) {
+    command.add_option(flag, value, help)->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  };
+  count("--prompt", args->prompt, "tokens of a prompt");
+  count("--new", args->new_tokens, "tokens to make; ends of sequence are ignored");
+  count("--batch", args->batch, "prompts");
+  count("--num-beams", args->num_beams, "beams");
+  count("--runs", args->runs, "timed runs");
+  add_dtype(command);
+  add_threads(command);
+  command.callback([args] { bench(*args); });
+}
+
+}  // namespace transformers::cli
