@@ -399,6 +399,16 @@ class Engine::Impl {
                    ? std::span<const int64_t>{}
                    : std::span(values).subspan(static_cast<std::size_t>(job->fed), static_cast<std::size_t>(count));
       };
+      if (encoder_decoder_) {
+        BatchRow row;
+        row.decoder_input_ids = piece(job->prompt);
+        if (job->fed == 0) {  // what the encoder makes of the source stays in the cache
+          row.input_ids = job->request.input_ids;
+          row.attention_mask = job->request.attention_mask;
+        }
+        builder.add(row);
+        continue;
+      }
       builder.add(
           {.input_ids = piece(job->prompt), .attention_mask = piece(job->mask), .position_ids = piece(job->positions)});
     }

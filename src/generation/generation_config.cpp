@@ -207,7 +207,7 @@ GenerationConfig GenerationConfig::from_files(const ModelFiles& files) {
 }
 
 GenerationConfig GenerationConfig::from_pretrained(const std::string& directory) {
-  return from_files(*ModelFiles::from_directory(directory));
+  return from_files(*ModelFiles::from_path(directory));
 }
 
 void GenerationConfig::update(const Value& options) {
