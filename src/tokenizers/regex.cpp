@@ -5,6 +5,7 @@
 
 #include <oniguruma.h>
 
+#include <deque>
 #include <mutex>
 
 #include "transformers/base/error.hpp"
@@ -63,8 +64,10 @@ int define_categories() {
     if (runs.empty() || category != runs.back().category) runs.push_back({c, category});
   }
   runs.push_back({0x110000, 0});
+  static auto& kept = *new std::deque<std::vector<OnigCodePoint>>;
   for (const Category& named : kNamed) {
-    auto& ranges = *new std::vector<OnigCodePoint>{0};
+    kept.push_back({0});
+    std::vector<OnigCodePoint>& ranges = kept.back();
     for (std::size_t r = 0; r + 1 < runs.size(); ++r) {
       if (!unicode::kCategories[runs[r].category].starts_with(named.name)) continue;
       ranges.insert(ranges.end(), {runs[r].begin, runs[r + 1].begin - 1});
