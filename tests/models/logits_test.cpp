@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -86,6 +89,63 @@ double largest_difference(const Case& c, const std::string& name, const Tensor& 
   return worst;
 }
 
+// The table of docs/models.md: what every class was found to differ from Hugging Face by. Written at the end of a run
+// that has TCPP_WRITE_MODELS_TABLE in its environment, the file's name:
+//   TCPP_WRITE_MODELS_TABLE=docs/models.md build/bin/test_models --gtest_filter='*EveryOutputOnEveryIsa*'
+class ModelsTable : public ::testing::Environment {
+ public:
+  void add(const PretrainedModel& model, const fs::path& directory, double difference) {
+    Row& row = rows_[{model.config().model_type, std::string(model.architecture())}];
+    row.directories.insert(directory);
+    row.difference = std::max(row.difference, difference);
+    for (const auto& file : fs::directory_iterator(directory)) {
+      const std::string name = file.path().filename().string();
+      if (name.starts_with("model") && name.ends_with(".safetensors")) row.formats.insert("safetensors");
+      if (name.starts_with("pytorch_model")) row.formats.insert("bin");
+      if (name.ends_with(".gguf")) row.formats.insert("GGUF");
+    }
+  }
+
+  void TearDown() override {
+    const char* const path = std::getenv("TCPP_WRITE_MODELS_TABLE");
+    if (path == nullptr) return;
+    std::ofstream out(path);
+    out << "# Models\n\n"
+           "Every class that a `config.json` may name in `architectures`, and how far its answers are from Hugging "
+           "Face's: the\n"
+           "largest absolute difference over all outputs and hidden states of its tiny reference checkpoints (random "
+           "weights, odd\n"
+           "shapes, options away from their defaults, ragged batches, padding on either side and masks with holes), on "
+           "every\n"
+           "instruction set of the machine. The reference is transformers 5.23, float32, eager attention "
+           "(Transformer-XL: 4.57.6).\n"
+           "Formats are those of these checkpoints; every class reads safetensors and `pytorch_model.bin`, whole or in "
+           "shards.\n\n"
+           "Generated: `TCPP_WRITE_MODELS_TABLE=docs/models.md build/bin/test_models "
+           "--gtest_filter='*EveryOutputOnEveryIsa*'`.\n\n"
+           "| model_type | class | checkpoints | formats tested | largest difference |\n| --- | --- | --- | --- | --- "
+           "|\n";
+    for (const auto& [name, row] : rows_) {
+      std::string formats;
+      for (const std::string& format : row.formats) formats += (formats.empty() ? "" : ", ") + format;
+      char difference[32];
+      std::snprintf(difference, sizeof difference, "%.1e", row.difference);
+      out << "| " << name.first << " | " << name.second << " | " << row.directories.size() << " | " << formats << " | "
+          << difference << " |\n";
+    }
+  }
+
+ private:
+  struct Row {
+    std::set<fs::path> directories;
+    std::set<std::string> formats;
+    double difference = 0;
+  };
+  std::map<std::pair<std::string, std::string>, Row> rows_;
+};
+ModelsTable* const models_table =
+    static_cast<ModelsTable*>(::testing::AddGlobalTestEnvironment(new ModelsTable));  // gtest owns it
+
 class LogitsReference : public ::testing::TestWithParam<fs::path> {
  protected:
   void TearDown() override { set_isa(default_isa_); }
@@ -104,6 +164,7 @@ TEST_P(LogitsReference, EveryOutputOnEveryIsa) {
     Workspace workspace;
     const ModelOutput output = model->forward(batch, workspace, {.output_hidden_states = true});
     std::set<std::string> seen;
+    double largest = 0;
     std::string first_wrong;  // the first layer that differs says where to look
     for (const auto& [output_name, tensor] : output.named()) {
       seen.insert(output_name);
@@ -114,11 +175,13 @@ TEST_P(LogitsReference, EveryOutputOnEveryIsa) {
       const Tensor want = c.expected->tensor(output_name);
       const double difference = largest_difference(c, output_name, to_padded(tensor, batch), want);
       EXPECT_LE(difference, tolerance) << output_name;
+      largest = std::max(largest, difference);
       if (difference > tolerance && first_wrong.empty() && output_name.find("hidden_states.") != std::string::npos) {
         first_wrong = output_name;
       }
     }
     EXPECT_EQ(first_wrong, "") << "the first layer that differs";
+    models_table->add(*model, c.directory, largest);
     for (const std::string& wanted : c.expected->names()) EXPECT_TRUE(seen.contains(wanted)) << wanted << " is missing";
   }
 }
