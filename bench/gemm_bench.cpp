@@ -2,7 +2,9 @@
 // what
 //   the processor's multiply-adds reach from registers, measured right beside each. Few rows are bound by memory
 //   instead: for them, how fast the weights stream, beside a plain read of as many bytes.
-// Usage: gemm_bench [seconds per shape, default 0.5] [threads]        TCPP_ISA=avx2 gemm_bench ... for another ISA
+// Usage: gemm_bench [seconds per shape, default 0.5] [threads] [fp32|bf16|q8|q4]
+//        TCPP_ISA=avx2 gemm_bench ... for another ISA. With the last argument only the products of that type, whose
+//        peak is that of its own instruction (vdpbf16ps, vpdpbusd, ...).
 // Weights of few-row shapes rotate through 256 MiB, so that they come from memory as in a whole model.
 #include <algorithm>
 #include <atomic>
@@ -65,14 +67,27 @@ void read_all(const std::byte* bytes, std::size_t count) {
   });
 }
 
-void bench_gemm(double seconds, int64_t m, int64_t n, int64_t k, Activation activation, DType dtype) {
-  const std::size_t weight_bytes = packed_bytes(dtype, n, k);
+// A weight of small numbers.
+void pack_any(const WeightFormat& format, int64_t n, int64_t k, std::byte* to) {
+  const auto size = static_cast<std::size_t>(n * k);
+  if (format.kind == WeightFormat::Kind::integers) {
+    const std::vector<uint8_t> q(size, 3);
+    const std::vector<uint16_t> scales(size, 0x1c00);
+    return pack_rows(format, QuantizedRows{q.data(), scales.data(), scales.data()}, 0, n, n, k, to);
+  }
+  const std::vector<uint32_t> source(size, format.kind == WeightFormat::Kind::f32 ? 0x3c000000u : 0x3c003c00u);
+  pack_rows(format, source.data(), k, 0, n, n, k, to);
+}
+
+void bench_gemm(double seconds, int64_t m, int64_t n, int64_t k, Activation activation, const WeightFormat& format,
+                const char* name) {
+  const std::size_t weight_bytes = packed_bytes(format, n, k);
   const bool few = m <= 48;
   const std::size_t copies = few ? std::max<std::size_t>(1, (std::size_t{256} << 20) / weight_bytes) : 1;
   const auto weights = allocate_bytes(weight_bytes * copies);
-  const std::vector<uint32_t> source(static_cast<std::size_t>(n * k), dtype == DType::f32 ? 0x3c000000u : 0x3c003c00u);
-  for (std::size_t i = 0; i < copies; ++i) {
-    pack_rows(dtype, source.data(), k, 0, n, n, k, weights.get() + i * weight_bytes);
+  pack_any(format, n, k, weights.get());
+  for (std::size_t i = 1; i < copies; ++i) {
+    std::memcpy(weights.get() + i * weight_bytes, weights.get(), weight_bytes);
   }
   const auto a = allocate_bytes(static_cast<std::size_t>(m * k) * 4),
              c = allocate_bytes(static_cast<std::size_t>(m * n) * 4);
@@ -80,22 +95,22 @@ void bench_gemm(double seconds, int64_t m, int64_t n, int64_t k, Activation acti
   const std::vector<float> bias(static_cast<std::size_t>(n), 0.1f);
   std::size_t turn = 0;
   const auto next_weight = [&] { return weights.get() + (turn++ % copies) * weight_bytes; };
-  const double peak = measure_peak_gflops(0.02);
+  const double peak = measure_peak_gflops(0.02, format);
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   const Result gemm_rate = measure(seconds, flops * 1e-9, [&] {
     gemm({.a = reinterpret_cast<const float*>(a.get()),
           .lda = k,
           .m = m,
-          .b = {.data = next_weight(), .format = dtype, .n = n, .k = k},
+          .b = {.data = next_weight(), .format = format, .n = n, .k = k},
           .bias = bias.data(),
           .activation = activation,
           .c = reinterpret_cast<float*>(c.get()),
           .ldc = n});
   });
-  const double top = std::max(peak, measure_peak_gflops(0.02));
-  std::printf("%-5s m %5lld  n %5lld  k %5lld %-5s %8.1f best %8.1f median GFLOP/s %5.1f%% %5.1f%% of %.0f",
-              dtype == DType::f32 ? "f32" : "16bit", static_cast<long long>(m), static_cast<long long>(n),
-              static_cast<long long>(k), activation == Activation::gelu ? "gelu" : "", gemm_rate.best, gemm_rate.middle,
+  const double top = std::max(peak, measure_peak_gflops(0.02, format));
+  std::printf("%-5s m %5lld  n %5lld  k %5lld %-5s %8.1f best %8.1f median GFLOP/s %5.1f%% %5.1f%% of %.0f", name,
+              static_cast<long long>(m), static_cast<long long>(n), static_cast<long long>(k),
+              activation == Activation::gelu ? "gelu" : "", gemm_rate.best, gemm_rate.middle,
               100.0 * gemm_rate.best / top, 100.0 * gemm_rate.middle / top, top);
   if (few) {
     const double gigabytes = static_cast<double>(weight_bytes) * 1e-9;
@@ -143,25 +158,38 @@ void bench_attention(double seconds, int64_t batch, int64_t length, int64_t head
   std::fflush(stdout);
 }
 
-void run(double seconds) {
-  std::printf("ISA %s, %d threads\n", std::string(isa()).c_str(), num_threads());
-  const ParallelScope scope;
+// The shapes of bert-base, MiniLM and SmolLM2.
+void run_products(double seconds, const WeightFormat& format, const char* name) {
   constexpr auto kNone = Activation::none, kGelu = Activation::gelu;
   for (const int64_t m : {1, 16, 21, 37, 128, 340, 483, 1371, 4096}) {
-    bench_gemm(seconds, m, 2304, 768, kNone, DType::f32);
-    bench_gemm(seconds, m, 768, 768, kNone, DType::f32);
-    bench_gemm(seconds, m, 3072, 768, kGelu, DType::f32);
-    bench_gemm(seconds, m, 768, 3072, kNone, DType::f32);
+    bench_gemm(seconds, m, 2304, 768, kNone, format, name);
+    bench_gemm(seconds, m, 768, 768, kNone, format, name);
+    bench_gemm(seconds, m, 3072, 768, kGelu, format, name);
+    bench_gemm(seconds, m, 768, 3072, kNone, format, name);
   }
   for (const int64_t m : {16, 128, 340}) {
-    bench_gemm(seconds, m, 1152, 384, kNone, DType::f32);
-    bench_gemm(seconds, m, 384, 384, kNone, DType::f32);
-    bench_gemm(seconds, m, 1536, 384, kGelu, DType::f32);
-    bench_gemm(seconds, m, 384, 1536, kNone, DType::f32);
+    bench_gemm(seconds, m, 1152, 384, kNone, format, name);
+    bench_gemm(seconds, m, 384, 384, kNone, format, name);
+    bench_gemm(seconds, m, 1536, 384, kGelu, format, name);
+    bench_gemm(seconds, m, 384, 1536, kNone, format, name);
   }
-  for (const int64_t m : {1, 16, 128}) {
-    bench_gemm(seconds, m, 3072, 768, kNone, DType::bf16);
-    bench_gemm(seconds, m, 3072, 768, kNone, DType::f16);
+  for (const int64_t m : {1, 4, 8, 512}) {
+    bench_gemm(seconds, m, 3072, 576, kNone, format, name);
+    bench_gemm(seconds, m, 576, 1536, kNone, format, name);
+  }
+}
+
+void run(double seconds, const std::string& only) {
+  std::printf("ISA %s, %d threads\n", std::string(isa()).c_str(), num_threads());
+  const ParallelScope scope;
+  if (only == "bf16") return run_products(seconds, WeightFormat::bf16_dot(), "bf16");
+  if (only == "q8") return run_products(seconds, WeightFormat::q8(), "q8");
+  if (only == "q4") return run_products(seconds, WeightFormat::q4(), "q4");
+  run_products(seconds, DType::f32, "fp32");
+  if (only == "fp32") return;
+  for (const int64_t m : {1, 16, 128}) {  // fp32 arithmetic on weights stored in 16 bits
+    bench_gemm(seconds, m, 3072, 768, Activation::none, DType::bf16, "16bit");
+    bench_gemm(seconds, m, 3072, 768, Activation::none, DType::f16, "16bit");
   }
   bench_attention(seconds, 32, 128, 12, 64);
   bench_attention(seconds, 1, 128, 12, 64);
@@ -176,7 +204,7 @@ void run(double seconds) {
 int main(int argc, char** argv) {
   try {
     if (argc > 2) set_num_threads(std::atoi(argv[2]));
-    run(argc > 1 ? std::atof(argv[1]) : 0.5);
+    run(argc > 1 ? std::atof(argv[1]) : 0.5, argc > 3 ? argv[3] : "");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -39,7 +40,8 @@ class TemporaryDirectory {
  public:
   TemporaryDirectory() {
     static std::atomic<unsigned> counter{0};
-    const std::string test = ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::string test = ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::replace(test.begin(), test.end(), '/', '-');  // of tests with parameters
     do {
       path_ = std::filesystem::temp_directory_path() / ("tcpp-" + test + "-" + std::to_string(counter++));
     } while (!std::filesystem::create_directory(path_));

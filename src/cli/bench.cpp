@@ -20,6 +20,7 @@ double megabytes(int64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 struct ForwardArguments {
   std::string model, lengths;
   int64_t batch = 1, seq = 128, runs = 10;
+  WeightType dtype = WeightType::stored;
 };
 
 std::vector<int64_t> read_lengths(const ForwardArguments& args) {
@@ -49,7 +50,7 @@ std::vector<int64_t> read_lengths(const ForwardArguments& args) {
 void bench_forward(const ForwardArguments& args) {
   const std::vector<int64_t> lengths = read_lengths(args);
   const double before = now_seconds();
-  const auto model = PretrainedModel::from_pretrained(find_model(args.model));
+  const auto model = PretrainedModel::from_pretrained(find_model(args.model), {.dtype = args.dtype});
   const double load_seconds = now_seconds() - before;
 
   BatchBuilder builder(model->batch_rules());
@@ -79,7 +80,7 @@ void bench_forward(const ForwardArguments& args) {
                                    {"peak_rss_mb", megabytes(peak_resident_bytes())},
                                    {"load_ms", load_seconds * 1e3},
                                    {"isa", isa()},
-                                   {"dtype", "fp32"},
+                                   {"dtype", to_string(model->dtype())},
                                    {"threads", num_threads()}}));
 }
 
@@ -142,7 +143,7 @@ void add_bench(CLI::App& app) {
       ->capture_default_str();
   forward.add_option("--lengths", f->lengths, "file with one length a line, --batch of them");
   forward.add_option("--runs", f->runs, "timed runs")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  add_dtype(forward);
+  add_dtype(forward, f->dtype);
   add_threads(forward);
   forward.callback([f] { bench_forward(*f); });
 

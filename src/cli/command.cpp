@@ -67,16 +67,19 @@ CLI::Option* add_threads(CLI::App& app) {
       ->check(CLI::Range(1, 1024));
 }
 
-CLI::Option* add_dtype(CLI::App& app) {
+CLI::Option* add_dtype(CLI::App& app, WeightType& dtype) {
   return app
       .add_option_function<std::string>(
           "--dtype",
-          [](const std::string& dtype) {
-            if (dtype != "fp32") {
-              throw Error(ErrorCode::unsupported, "arithmetic in \"" + dtype + "\" (supported: fp32)", "--dtype");
+          [&dtype](const std::string& name) {
+            const std::optional<WeightType> type = weight_type_from(name);
+            if (!type) {
+              throw Error(ErrorCode::unsupported,
+                          "arithmetic in \"" + name + "\" (supported: fp32, bf16, q8, q4; stored)", "--dtype");
             }
+            dtype = *type;
           },
-          "arithmetic: fp32")
+          "weights and arithmetic: fp32, bf16, q8, q4 (default: as stored, in fp32 where they are floats)")
       ->type_name("DTYPE");
 }
 

@@ -15,6 +15,7 @@
 
 #include "transformers/base/value.hpp"
 #include "transformers/tensor/batch.hpp"
+#include "transformers/tensor/dtype.hpp"
 
 namespace transformers::cli {
 
@@ -32,6 +33,7 @@ void add_generate(CLI::App& app);
 void add_info(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_bench_generate(CLI::App& bench);
+void add_quantize(CLI::App& app);
 
 // Set by a command whose work is done but for inputs that failed: the exit status.
 void set_exit_status(int status);
@@ -43,8 +45,8 @@ void allow_texts(CLI::App& command);
 std::vector<std::string> texts_of(const CLI::App& command);
 
 CLI::Option* add_threads(CLI::App& app);
-// --dtype; only fp32 arithmetic is there.
-CLI::Option* add_dtype(CLI::App& app);
+// --dtype, into `dtype`, which keeps its value without it.
+CLI::Option* add_dtype(CLI::App& app, WeightType& dtype);
 
 // The inputs of a command: texts of the command line, or the lines of a file ("-": standard input), read as they are
 // asked for. Lines end at '\n' only. With `jsonl` (a file named *.jsonl) every line is a JSON value.

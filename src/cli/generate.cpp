@@ -18,6 +18,7 @@ namespace {
 struct GenerateArguments {
   std::string model, inputs, output;
   OptionWords words;
+  WeightType dtype = WeightType::stored;
 };
 
 void run(const GenerateArguments& args) {
@@ -39,7 +40,7 @@ void run(const GenerateArguments& args) {
 
   const std::string directory = find_model(args.model).string();
   const GenerationConfig config = GenerationConfig::from_pretrained(directory).with(args.words.options());
-  const auto model = PretrainedModel::from_pretrained(directory);
+  const auto model = PretrainedModel::from_pretrained(directory, {.dtype = args.dtype});
   const GenerateOutput out = generate(*model, inputs, config);
   std::vector<std::pair<std::string, Tensor>> tensors{{"sequences", out.sequences}};
   if (out.sequences_scores.defined()) tensors.emplace_back("sequences_scores", out.sequences_scores);
@@ -49,12 +50,13 @@ void run(const GenerateArguments& args) {
 struct BenchArguments {
   std::string model;
   int64_t prompt = 128, new_tokens = 128, batch = 1, num_beams = 1, runs = 5;
+  WeightType dtype = WeightType::stored;
 };
 
 void bench(const BenchArguments& args) {
   const double before = now_seconds();
   const std::string directory = find_model(args.model).string();
-  const auto model = PretrainedModel::from_pretrained(directory);
+  const auto model = PretrainedModel::from_pretrained(directory, {.dtype = args.dtype});
   const double load_seconds = now_seconds() - before;
 
   GenerationConfig config = GenerationConfig::from_pretrained(directory).with(Value());
@@ -102,7 +104,7 @@ void bench(const BenchArguments& args) {
                                    {"peak_rss_mb", static_cast<double>(peak_resident_bytes()) / 1e6},
                                    {"load_ms", load_seconds * 1e3},
                                    {"isa", isa()},
-                                   {"dtype", "fp32"},
+                                   {"dtype", to_string(model->dtype())},
                                    {"threads", num_threads()}}));
 }
 
@@ -125,7 +127,7 @@ void add_generate(CLI::App& app) {
       ->required();
   // The defaults shown are those of a model whose files say nothing.
   add_options(command, list_fields(GenerationConfig().with(Value())), {args, &args->words});
-  add_dtype(command);
+  add_dtype(command, args->dtype);
   add_threads(command);
   command.callback([args] { run(*args); });
 }
@@ -142,7 +144,7 @@ void add_bench_generate(CLI::App& bench_command) {
   count("--batch", args->batch, "prompts");
   count("--num-beams", args->num_beams, "beams");
   count("--runs", args->runs, "timed runs");
-  add_dtype(command);
+  add_dtype(command, args->dtype);
   add_threads(command);
   command.callback([args] { bench(*args); });
 }

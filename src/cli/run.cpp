@@ -22,6 +22,7 @@ struct RunArguments {
   std::vector<std::string> texts;
   bool json = false, resume = false;
   OptionWords words;
+  WeightType dtype = WeightType::stored;
 };
 
 // Lines that are whole already in the output of a run that was cut off; the file is cut behind the last of them.
@@ -94,6 +95,7 @@ void run(RunArguments& args) {
   const TaskInfo& task = find_task(args.task);
   PipelineOptions options;
   options.model = args.model;
+  options.load.dtype = args.dtype;
   const std::unique_ptr<Pipeline> pipe = task.make(options);
   const Value call = args.words.options();
 
@@ -170,7 +172,7 @@ void add_run(CLI::App& app) {
   command.add_flag("--json", args->json, "one JSON value per input, as Hugging Face's pipeline returns it");
   command.add_flag("--resume", args->resume, "with --output: go on behind the last whole line");
   add_threads(command);
-  add_dtype(command);
+  add_dtype(command, args->dtype);
   allow_texts(command);
 
   // The flags of the task named behind "run".

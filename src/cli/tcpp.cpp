@@ -42,6 +42,7 @@ int run(int argc, char** argv) {
   cli::add_forward(app);
   cli::add_generate(app);
   cli::add_info(app);
+  cli::add_quantize(app);
   cli::add_bench(app);
 
   app.parse_complete_callback([&] {  // before the command does its work

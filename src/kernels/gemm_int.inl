@@ -24,8 +24,13 @@ constexpr int64_t kUnit = D::kStep;
 constexpr int64_t kUnitBytes = kPanel * kUnit;
 constexpr int64_t kIntAhead = 4096;  // bytes
 
+// Rows of a tile. Where registers suffice for the sums of integers and those over groups, both stay in them; else the
+// sums over groups are in memory.
+constexpr int kIntRows = D::kTileRows;
+constexpr bool kSumsInRegisters = D::kSumsInRegisters;
+
 constexpr int64_t ceil_of(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t block_count(int64_t rows) { return ceil_of(rows, kTileRows); }
+int64_t block_count(int64_t rows) { return ceil_of(rows, kIntRows); }
 
 struct Geometry {
   int64_t groups, units, last_units;  // units of each group but the last, and of the last
@@ -212,6 +217,14 @@ void int_tile(const IntArgs& args) {
   const char* a = args.a;
   const char* prefetch = args.prefetch;
   const int64_t lines = args.prefetch_lines;
+  [[maybe_unused]] Reg total[kRows][kTileVectors];
+  if constexpr (kSumsInRegisters) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; ++v) total[r][v] = V::zero();
+    }
+  }
   for (int64_t g = 0; g < z.groups; ++g) {
     const int64_t units = g + 1 < z.groups ? z.units : z.last_units;
     const char* b = args.b + g * args.b_group;
@@ -289,28 +302,44 @@ void int_tile(const IntArgs& args) {
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
         float* const to = args.tile + r * kPanel + v * V::kWidth;
-        const Reg before = g > 0 ? V::load(to) : V::zero();
-        Reg x = V::fma(D::to_float(sum[r][v]), V::mul(scale, V::set1(t[r])), before);
+        Reg x = V::zero();
+        if constexpr (kSumsInRegisters) {
+          x = total[r][v];
+        } else if (g > 0) {
+          x = V::load(to);
+        }
+        x = V::fma(D::to_float(sum[r][v]), V::mul(scale, V::set1(t[r])), x);
         if (w.offsets) x = V::fma(offset, V::set1(t_sums[r]), x);
-        V::store(to, x);
+        if constexpr (kSumsInRegisters) {
+          total[r][v] = x;
+        } else {
+          V::store(to, x);
+        }
       }
+    }
+  }
+  if constexpr (kSumsInRegisters) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; ++v) V::store(args.tile + r * kPanel + v * V::kWidth, total[r][v]);
     }
   }
 }
 
 template <int kBits, int kRows = 1>
 TCPP_INLINE void int_rows(int64_t rows, const IntArgs& args) {
-  if constexpr (kRows < kTileRows) {
+  if constexpr (kRows < kIntRows) {
     if (rows != kRows) return int_rows<kBits, kRows + 1>(rows, args);
   }
   int_tile<kRows, kBits>(args);
 }
 
-constexpr int64_t kTileFloats = int64_t{kTileRows} * kPanel;
+constexpr int64_t kTileFloats = int64_t{kIntRows} * kPanel;
 
 // With several blocks of rows, 4-bit weights are taken apart once.
 int64_t int_scratch(int64_t rows, int64_t, int64_t k, const GemmWeight& weight) noexcept {
-  const bool split = weight.bits == 4 && rows > kTileRows;
+  const bool split = weight.bits == 4 && rows > kIntRows;
   return kTileFloats + (split ? Geometry(k, weight).row_units * kUnitBytes / 4 : 0);
 }
 
@@ -359,7 +388,7 @@ void int_block(const GemmBlock& g) noexcept {
       } else {
         int_rows<8>(rows, args);
       }
-      if (z.groups == 0) {
+      if (!kSumsInRegisters && z.groups == 0) {
         for (int64_t at = 0; at < rows * kPanel; ++at) tile[at] = 0.0f;
       }
       finish(g.activation, {.tile = tile,
@@ -396,7 +425,7 @@ int64_t int_peak(int64_t steps, float* sink) noexcept {
 }  // namespace
 
 void fill_gemm_int(KernelTable& table) noexcept {
-  table.gemm[kIntegers] = {.mr = kTileRows,
+  table.gemm[kIntegers] = {.mr = kIntRows,
                            .nr = kPanel,
                            .step = kUnit,
                            .panel_bytes = int_panel_bytes,

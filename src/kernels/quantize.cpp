@@ -1,9 +1,7 @@
 // Implements quantize_rows and the names of formats of kernels/kernels.hpp. Plain C++ with the flags of everything
 // else: what is written to a file must not depend on the processor that made it.
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <string>
 
@@ -15,21 +13,6 @@ namespace transformers {
 namespace {
 
 constexpr int64_t kGroup = 32;
-
-// To the nearest binary16, ties to even; beyond its range the largest finite number, so that a scale stays usable.
-uint16_t to_half(float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000);
-  const float size = std::bit_cast<float>(bits & 0x7fffffffu);
-  if (size != size) return static_cast<uint16_t>(sign | 0x7e00);
-  if (size >= 65504.0f) return static_cast<uint16_t>(sign | 0x7bff);
-  if (size < 0x1p-14f) {  // subnormal: a multiple of 2^-24, rounded by adding 1.5 * 2^23 of those
-    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(size * 0x1p24f + 12582912.0f) & 0x7ff));
-  }
-  const uint32_t magnitude = bits & 0x7fffffffu;
-  const uint32_t rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
-  return static_cast<uint16_t>(sign | ((rounded >> 13) - (112 << 10)));
-}
 
 // To the nearest integer, ties to even, for |x| < 2^22.
 float nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
@@ -43,7 +26,7 @@ bool finite(const float* x, int64_t n) {
 uint16_t round_q8(const float* x, int64_t n, uint8_t* q) {
   float most = 0.0f;
   for (int64_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i]));
-  const uint16_t half = to_half(most / 127.0f);
+  const uint16_t half = float_to_half(most / 127.0f);
   const float scale = half_to_float(half);
   const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
   for (int64_t i = 0; i < n; ++i) {
@@ -83,7 +66,7 @@ Fit round_q4(const float* x, int64_t n, uint8_t* q) {
   uint8_t tried[kGroup];
   Fit best;
   const auto attempt = [&](float scale, float offset) {
-    const Fit fit = round_q4_with(x, n, to_half(scale), to_half(offset), tried);
+    const Fit fit = round_q4_with(x, n, float_to_half(scale), float_to_half(offset), tried);
     if (fit.error < best.error) {
       best = fit;
       std::copy_n(tried, n, q);

@@ -135,6 +135,8 @@ struct Dot {
   using Word = __m256i;     // kWidth * kStep weights
   using Element = int16_t;  // of A
   static constexpr int kStep = 2;
+  static constexpr int kTileRows = V::kTileRows;
+  static constexpr bool kSumsInRegisters = false;
 
   static TCPP_INLINE Acc zero() { return _mm256_setzero_si256(); }
   static TCPP_INLINE Acc set1(int32_t x) { return _mm256_set1_epi32(x); }

@@ -145,6 +145,8 @@ struct Dot {
   using Word = __m512i;     // kWidth * kStep weights
   using Element = int16_t;  // of A
   static constexpr int kStep = 2;
+  static constexpr int kTileRows = 7;
+  static constexpr bool kSumsInRegisters = true;
 
   static TCPP_INLINE Acc zero() { return _mm512_setzero_si512(); }
   static TCPP_INLINE Acc set1(int32_t x) { return _mm512_set1_epi32(x); }

@@ -17,6 +17,8 @@ struct VnniDot {
   using Word = __m512i;
   using Element = int8_t;
   static constexpr int kStep = 4;
+  static constexpr int kTileRows = 7;
+  static constexpr bool kSumsInRegisters = true;
 
   static TCPP_INLINE Acc zero() { return _mm512_setzero_si512(); }
   static TCPP_INLINE Acc set1(int32_t x) { return _mm512_set1_epi32(x); }

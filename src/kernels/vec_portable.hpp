@@ -200,6 +200,8 @@ struct Dot {
   };
   using Element = int16_t;  // of A
   static constexpr int kStep = 2;
+  static constexpr int kTileRows = V::kTileRows;
+  static constexpr bool kSumsInRegisters = false;
 
   static TCPP_INLINE Acc zero() { return {}; }
   static TCPP_INLINE Acc set1(int32_t x) {

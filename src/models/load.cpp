@@ -3,9 +3,12 @@
 // from_pretrained: which names match which (5.23).
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
+#include "models/pack.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/model_files.hpp"
 #include "transformers/base/parallel.hpp"
@@ -21,28 +24,6 @@ namespace {
 
 constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
-// [n, k] -> [k, n]
-Tensor transposed(const Tensor& tensor) {
-  const int64_t n = tensor.dim(0), k = tensor.dim(1);
-  const std::size_t element = dtype_size(tensor.dtype());
-  Tensor out = Tensor::zeros(tensor.dtype(), {k, n});
-  const auto* from = static_cast<const std::byte*>(tensor.raw());
-  auto* to = static_cast<std::byte*>(const_cast<void*>(out.raw()));
-  // Squares that fit the cache, whichever way the rows run.
-  constexpr int64_t kSquare = 32;
-  parallel_for((k + kSquare - 1) / kSquare, [&](int64_t square) {
-    for (int64_t i0 = 0; i0 < n; i0 += kSquare) {
-      for (int64_t j = square * kSquare; j < std::min(k, (square + 1) * kSquare); ++j) {
-        for (int64_t i = i0; i < std::min(n, i0 + kSquare); ++i) {
-          std::memcpy(to + static_cast<std::size_t>(j * n + i) * element,
-                      from + static_cast<std::size_t>(i * k + j) * element, element);
-        }
-      }
-    }
-  });
-  return out;
-}
-
 bool ends_with_replace(std::string& name, std::string_view from, std::string_view to) {
   if (!name.ends_with(from)) return false;
   name.replace(name.size() - from.size(), from.size(), to);
@@ -54,23 +35,65 @@ bool ends_with_replace(std::string& name, std::string_view from, std::string_vie
 // Fills a model's weights from a directory, each leaf as the visitor meets it.
 class Loader final : public WeightVisitor {
  public:
-  Loader(const WeightSource& source, std::string_view base_model_prefix, const CancelToken& cancel)
-      : source_(source), prefix_(std::string(base_model_prefix) + "."), cancel_(cancel) {}
+  // `vocab_size`: a matrix with that many rows gives scores over the vocabulary.
+  Loader(const WeightSource& source, std::string_view base_model_prefix, WeightType dtype, int64_t vocab_size,
+         const CancelToken& cancel)
+      : source_(source),
+        prefix_(std::string(base_model_prefix) + "."),
+        dtype_(dtype),
+        vocab_size_(vocab_size),
+        cancel_(cancel) {}
 
+  // The model that config.json asks for, without weights; `config` is what it says.
+  static std::unique_ptr<PretrainedModel> make(const ModelFiles& files, const Head* head, const LoadOptions& options,
+                                               Value& config);
   static std::unique_ptr<PretrainedModel> load(const std::shared_ptr<const ModelFiles>& files, const Head* head,
                                                const LoadOptions& options);
 
+  // The tensors that `model` multiplies by.
+  const std::map<std::string, MatrixUse>& list(PretrainedModel& model) {
+    listing_ = true;
+    model.weights(*this);
+    listing_ = false;
+    return matrices_;
+  }
+
+  // The weights of `model`, in two passes: what is a matrix must be known when tables are met.
+  void fill(PretrainedModel& model) {
+    list(model);
+    model.weights(*this);
+  }
+
   void matrix(std::span<const WeightPart> parts, PackedWeight& weight) override {
-    std::vector<Tensor> sources = find_all(parts, [&](int64_t rows) { return Shape{rows, weight.in_features}; });
-    const DType type = common_type(sources);
-    weight.format = type;
-    weight.bytes = pack(sources, type, weight);
+    if (listing_) {
+      for (const WeightPart& part : parts) {
+        const std::string name = first_known(part);
+        if (name.empty()) continue;  // told apart in the second pass
+        matrices_[name] = {.in_features = weight.in_features,
+                           .turned = is_turned(part, name),
+                           .over_vocabulary = weight.out_features == vocab_size_,
+                           .tied = tables_.contains(name)};
+      }
+      return;
+    }
+    const bool whole = parts.size() == 1 && parts.front().of == 0 && !parts.front().transposed;
+    const std::string name = whole ? first_known(parts.front()) : std::string();
+    if (const auto shared = shared_.find(name); shared != shared_.end() && !name.empty()) {
+      weight = shared->second;
+      return;
+    }
+    pack(find_matrix(parts, weight.in_features), weight);
   }
 
   void vector(std::span<const WeightPart> parts, std::vector<float>& values) override {
-    const std::vector<Tensor> sources = find_all(parts, [](int64_t rows) { return Shape{rows}; });
+    if (listing_) return;
+    std::vector<Tensor> sources;
     std::size_t size = 0;
-    for (const WeightPart& part : parts) size += static_cast<std::size_t>(part.rows);
+    for (const WeightPart& part : parts) {
+      sources.push_back(find(part, Shape{part.of > 0 ? part.of : part.rows}));
+      if (part.of > 0) sources.back() = sources.back().slice(part.first, part.first + part.rows);
+      size += static_cast<std::size_t>(part.rows);
+    }
     values.resize(size);
     float* to = values.data();
     for (const Tensor& t : sources) {
@@ -81,9 +104,35 @@ class Loader final : public WeightVisitor {
   }
 
   void table(std::string_view name, int64_t rows, int64_t columns, Tensor& table) override {
-    const WeightPart part{{std::string(name)}, rows};
-    table = find_all({&part, 1}, [&](int64_t n) { return Shape{n, columns}; }).front();
+    if (listing_) return;
+    table = find({{std::string(name)}, rows}, Shape{rows, columns});
     if (table.dtype() == DType::f64) table = table.to_float32();
+  }
+
+  void words(std::string_view name, int64_t rows, int64_t columns, Tensor& table, PackedWeight& packed) override {
+    const WeightPart part{{std::string(name)}, rows};
+    const std::string found = first_known(part);
+    if (listing_) {
+      tables_.insert(found);
+      return;
+    }
+    const bool tied = matrices_.contains(found);
+    if (!found.empty() && (tied || is_quantized(found))) {
+      std::vector<MatrixPart> parts = find_matrix({&part, 1}, columns);
+      PackedWeight weight{.out_features = rows, .in_features = columns, .format = {}, .bytes = nullptr};
+      if (choose_format(parts, dtype_, rows == vocab_size_).kind == WeightFormat::Kind::integers) {
+        pack(parts, weight);
+        if (tied) shared_.emplace(found, weight);
+        packed = std::move(weight);
+        return;
+      }
+      if (is_quantized(found)) {  // floats are asked for
+        table = Tensor::zeros(DType::f32, {rows, columns});
+        rows_to_float(parts.front(), 0, rows, table.mutable_data<float>());
+        return;
+      }
+    }
+    this->table(name, rows, columns, table);
   }
 
   bool has(std::string_view name) override {
@@ -92,6 +141,9 @@ class Loader final : public WeightVisitor {
     if (found) present_.insert(full);
     return found;
   }
+
+  // True when some weight is held as integers.
+  bool packed_integers() const noexcept { return packed_integers_; }
 
   void report_unused(std::string_view architecture) const {
     std::vector<std::string> unused;
@@ -125,48 +177,96 @@ class Loader final : public WeightVisitor {
     return found;
   }
 
-  template <class ShapeOf>
-  std::vector<Tensor> find_all(std::span<const WeightPart> parts, ShapeOf shape_of) {
-    cancel_.throw_if_cancelled();
-    std::vector<Tensor> tensors;
-    for (const WeightPart& part : parts) {
-      Shape expected = shape_of(part.of > 0 ? part.of : part.rows);
-      const Shape flat = expected;
-      if (part.taps > 0) {
-        expected.back() /= part.taps;
-        expected.push_back(part.taps);
-      }
-      std::string found;
-      for (const std::string& name : part.names) {
-        found = resolve(full_name(name));
-        if (!found.empty()) break;
-      }
-      const WeightFile::Entry* const entry = found.empty() ? nullptr : source_.entry(found);
-      // GGUF keeps GPT-2's matrices as ours are.
-      const bool turned = part.transposed && !(entry != nullptr && entry->transposed);
-      if (turned) std::swap(expected.front(), expected.back());
-      if (entry == nullptr) missing(full_name(part.names.front()), expected);
-      // Checked before the values are asked for, which may have to be put in order first.
-      if (entry->shape != expected) {
-        throw Error(
-            ErrorCode::invalid_argument,
-            "shape mismatch: config.json asks for " + to_string(expected) + ", the file has " + to_string(entry->shape),
-            source_.where(found));
-      }
-      if (!is_floating(entry->dtype)) {
-        throw Error(
-            ErrorCode::unsupported,
-            "weights of type " + std::string(safetensors_name(entry->dtype)) + " (supported: F64, F32, F16, BF16)",
-            source_.where(found));
-      }
-      used_.insert(found);
-      Tensor tensor = *source_.find(found);
-      if (part.taps > 0) tensor = tensor.reshaped(flat);
-      if (turned) tensor = transposed(tensor);
-      if (part.of > 0) tensor = tensor.slice(part.first, part.first + part.rows);
-      tensors.push_back(std::move(tensor));
+  // The checkpoint's name for the first of a part's names that it has, or "".
+  std::string first_known(const WeightPart& part) const {
+    for (const std::string& name : part.names) {
+      if (std::string found = resolve(full_name(name)); !found.empty()) return found;
     }
-    return tensors;
+    return {};
+  }
+
+  // True where the file has [in_features, out_features]. GGUF keeps GPT-2's matrices as ours are.
+  bool is_turned(const WeightPart& part, const std::string& name) const {
+    const WeightFile::Entry* entry = source_.entry(name);
+    return part.transposed && !(entry != nullptr && entry->transposed);
+  }
+
+  // True for integers that have their scales beside them.
+  bool is_quantized(const std::string& name) const {
+    const WeightFile::Entry* entry = source_.entry(name);
+    return entry != nullptr && (entry->dtype == DType::i8 || entry->dtype == DType::u8) &&
+           source_.contains(name + std::string(kScaleSuffix));
+  }
+
+  // The tensor of a part, its type and shape checked before its values are asked for, which may have to be put in order
+  // first.
+  Tensor find(const WeightPart& part, const Shape& expected) {
+    cancel_.throw_if_cancelled();
+    const std::string found = first_known(part);
+    if (found.empty()) missing(full_name(part.names.front()), expected);
+    const WeightFile::Entry& entry = *source_.entry(found);
+    check_shape(found, expected);
+    if (!is_floating(entry.dtype)) {
+      throw Error(ErrorCode::unsupported,
+                  "weights of type " + std::string(safetensors_name(entry.dtype)) +
+                      " (supported: F64, F32, F16, BF16; I8 and U8 with scales)",
+                  source_.where(found));
+    }
+    used_.insert(found);
+    return *source_.find(found);
+  }
+
+  void check_shape(const std::string& name, const Shape& expected) const {
+    const Shape& shape = source_.entry(name)->shape;
+    if (shape == expected) return;
+    throw Error(ErrorCode::invalid_argument,
+                "shape mismatch: config.json asks for " + to_string(expected) + ", the file has " + to_string(shape),
+                source_.where(name));
+  }
+
+  std::vector<MatrixPart> find_matrix(std::span<const WeightPart> parts, int64_t k) {
+    std::vector<MatrixPart> found;
+    for (const WeightPart& part : parts) {
+      const int64_t rows = part.of > 0 ? part.of : part.rows;
+      const std::string name = first_known(part);
+      MatrixPart matrix{.k = k};
+      if (is_quantized(name)) {
+        // [out_features, in_features], also where floats would be transposed.
+        const bool halves = source_.entry(name)->dtype == DType::u8;
+        const int64_t groups = (k + 31) / 32;
+        const auto integers = [&](const std::string& tensor, DType dtype, Shape shape) {
+          if (!source_.contains(tensor)) missing(tensor, shape);
+          check_shape(tensor, shape);
+          if (source_.entry(tensor)->dtype != dtype) {
+            throw Error(ErrorCode::unsupported,
+                        "expected " + std::string(safetensors_name(dtype)) + ", found " +
+                            std::string(safetensors_name(source_.entry(tensor)->dtype)),
+                        source_.where(tensor));
+          }
+          used_.insert(tensor);
+          return *source_.find(tensor);
+        };
+        cancel_.throw_if_cancelled();
+        matrix.weight = integers(name, halves ? DType::u8 : DType::i8, {rows, halves ? (k + 1) / 2 : k});
+        matrix.scales = integers(name + std::string(kScaleSuffix), DType::f16, {rows, groups});
+        if (halves) matrix.offsets = integers(name + std::string(kOffsetSuffix), DType::f16, {rows, groups});
+      } else {
+        const bool turned = is_turned(part, name);
+        Shape expected = turned ? Shape{k, rows} : Shape{rows, k};
+        if (part.taps > 0) expected = {rows, k / part.taps, part.taps};
+        matrix.weight = find(part, expected);
+        if (part.taps > 0) matrix.weight = matrix.weight.reshaped({rows, k});
+        if (turned) matrix.weight = transpose(matrix.weight);
+      }
+      if (part.of > 0) {
+        const auto some = [&](Tensor& t) {
+          if (t.defined()) t = t.slice(part.first, part.first + part.rows);
+        };
+        some(matrix.weight), some(matrix.scales), some(matrix.offsets);
+      }
+      found.push_back(std::move(matrix));
+    }
+    return found;
   }
 
   [[noreturn]] void missing(const std::string& name, const Shape& expected) const {
@@ -177,57 +277,53 @@ class Loader final : public WeightVisitor {
                 source_.where(name));
   }
 
-  // The stored type where all parts agree on one that the GEMM reads, else float32.
-  static DType common_type(std::span<const Tensor> tensors) {
-    const DType first = tensors.front().dtype();
-    for (const Tensor& t : tensors) {
-      if (t.dtype() != first) return DType::f32;
+  void pack(const std::vector<MatrixPart>& parts, PackedWeight& weight) {
+    weight.format = choose_format(parts, dtype_, weight.out_features == vocab_size_);
+    weight.bytes = pack_parts(parts, weight);
+    packed_integers_ = packed_integers_ || weight.format.kind == WeightFormat::Kind::integers;
+    for (const MatrixPart& part : parts) {
+      source_.release(part.weight);
+      if (part.scales.defined()) source_.release(part.scales);
+      if (part.offsets.defined()) source_.release(part.offsets);
     }
-    return first == DType::f64 || is_block_format(first) ? DType::f32 : first;
-  }
-
-  // Rows [begin, end) of the sources, one below the other, in the type asked for: where they lie, or in `buffer`.
-  static const void* rows_of(std::span<const Tensor> sources, int64_t begin, int64_t end, DType dtype,
-                             std::vector<std::byte>& buffer) {
-    int64_t first = 0;  // row of the source
-    for (const Tensor& t : sources) {
-      const int64_t from = std::max(begin - first, int64_t{0}), to = std::min(end - first, t.dim(0));
-      first += t.dim(0);
-      if (from >= to) continue;
-      Tensor rows = t.slice(from, to);
-      if (rows.dtype() == dtype && to - from == end - begin) return rows.raw();
-      if (rows.dtype() != dtype) rows = rows.to_float32();
-      const auto* bytes = static_cast<const std::byte*>(rows.raw());
-      buffer.insert(buffer.end(), bytes, bytes + rows.bytes());
-    }
-    return buffer.data();
-  }
-
-  std::shared_ptr<const std::byte> pack(std::span<const Tensor> sources, DType type, const PackedWeight& weight) const {
-    const int64_t n = weight.out_features, k = weight.in_features;
-    const std::size_t row_bytes = static_cast<std::size_t>(k) * dtype_size(type);
-    std::shared_ptr<std::byte> packed = allocate_bytes(packed_bytes(weight.format, n, k));
-    // About 1 MiB a task: enough to keep threads busy, little enough to give the pages back early.
-    const int64_t panel = panel_rows(weight.format);
-    const int64_t panel_bytes = static_cast<int64_t>(row_bytes) * panel;
-    const int64_t step = panel * std::max<int64_t>(1, (int64_t{1} << 20) / std::max<int64_t>(panel_bytes, 1));
-    parallel_for((n + step - 1) / step, [&](int64_t task) {
-      const int64_t begin = task * step, end = std::min(n, begin + step);
-      std::vector<std::byte> buffer;
-      const void* rows = rows_of(sources, begin, end, type, buffer);
-      pack_rows(weight.format, rows, k, begin, end - begin, n, k, packed.get());
-    });
-    for (const Tensor& t : sources) source_.release(t);
-    return packed;
   }
 
   const WeightSource& source_;
   std::string prefix_;
+  WeightType dtype_;
+  int64_t vocab_size_;
   const CancelToken& cancel_;
   std::set<std::string, std::less<>> used_, present_;
+  bool listing_ = false, packed_integers_ = false;
+  std::map<std::string, MatrixUse> matrices_;  // by the checkpoint's names
+  std::set<std::string> tables_;
+  std::map<std::string, PackedWeight> shared_;  // of tables: matrices that are packed already
 };
 
 namespace {
+
+// What config.json's quantization_config says that `tcpp quantize` has made of the weights. Error(unsupported) for the
+// methods of others.
+std::optional<WeightType> quantization_of(const Value& config, const std::string& where) {
+  const Value* quantization = config.find("quantization_config");
+  if (quantization == nullptr || quantization->is_null()) return std::nullopt;
+  const auto text = [&](const char* key) {
+    const Value* value = quantization->is_object() ? quantization->find(key) : nullptr;
+    return value != nullptr && value->is_string() ? value->as_string() : std::string();
+  };
+  if (text("quant_method") != kQuantMethod) {
+    throw Error(ErrorCode::unsupported,
+                "quantization_config: quant_method \"" + text("quant_method") +
+                    "\" (supported: " + std::string(kQuantMethod) + ", which tcpp quantize writes)",
+                where);
+  }
+  const std::optional<WeightType> type = weight_type_from(text("dtype"));
+  if (!type) {
+    throw Error(ErrorCode::unsupported,
+                "quantization_config: dtype \"" + text("dtype") + "\" (supported: bf16, q8, q4)", where);
+  }
+  return type;
+}
 
 const Family& find_family(const std::string& model_type, const std::string& where) {
   std::string known;
@@ -261,10 +357,10 @@ const Architecture& find_architecture(const Family& family, const Head* head, co
 
 }  // namespace
 
-std::unique_ptr<PretrainedModel> Loader::load(const std::shared_ptr<const ModelFiles>& files, const Head* head,
-                                              const LoadOptions& options) {
-  const std::string where = files->where("config.json");
-  Value config = parse_json(files->read_text("config.json", kMaxConfigBytes), where);
+std::unique_ptr<PretrainedModel> Loader::make(const ModelFiles& files, const Head* head, const LoadOptions& options,
+                                              Value& config) {
+  const std::string where = files.where("config.json");
+  config = parse_json(files.read_text("config.json", kMaxConfigBytes), where);
   if (!config.is_object()) throw Error(ErrorCode::corrupt_file, "expected a JSON object", where);
   if (options.config_overrides.is_object()) {
     for (const auto& [key, value] : options.config_overrides.as_object()) config.set(key, value);
@@ -279,11 +375,36 @@ std::unique_ptr<PretrainedModel> Loader::load(const std::shared_ptr<const ModelF
   std::unique_ptr<PretrainedModel> model = architecture.make(config, where);
   model->architecture_ = architecture.name;
   model->head_ = architecture.head;
+  return model;
+}
 
+MatrixList list_matrices(const ModelFiles& files) {
+  MatrixList list;
+  const std::unique_ptr<PretrainedModel> model = Loader::make(files, nullptr, {}, list.config);
+  list.quantized = quantization_of(list.config, files.where("config.json")).has_value();
+  list.weights = WeightSource::open(files);
+  const CancelToken never;
+  list.matrices =
+      Loader(*list.weights, model->base_model_prefix(), WeightType::stored, model->vocab_size(), never).list(*model);
+  return list;
+}
+
+std::unique_ptr<PretrainedModel> Loader::load(const std::shared_ptr<const ModelFiles>& files, const Head* head,
+                                              const LoadOptions& options) {
+  Value config;
+  std::unique_ptr<PretrainedModel> model = make(*files, head, options, config);
   const std::shared_ptr<const WeightSource> weights = WeightSource::open(*files);
-  Loader loader(*weights, model->base_model_prefix(), options.cancel);
-  model->weights(loader);
-  loader.report_unused(architecture.name);
+  const std::optional<WeightType> quantized = quantization_of(config, files->where("config.json"));
+  // Integers are there in the files: asking for q8 or q4 again would round what is kept more precise.
+  const WeightType wanted =
+      options.dtype == WeightType::stored && quantized == WeightType::bf16 ? *quantized : options.dtype;
+  Loader loader(*weights, model->base_model_prefix(), wanted, model->vocab_size(), options.cancel);
+  loader.fill(*model);
+  model->dtype_ = options.dtype != WeightType::stored ? options.dtype
+                  : quantized                         ? *quantized
+                  : loader.packed_integers()          ? WeightType::stored
+                                                      : WeightType::fp32;
+  loader.report_unused(model->architecture());
   model->config_json_ = std::move(config);
   model->present_ = std::move(loader.present_);
   return model;

@@ -69,6 +69,13 @@ class Saver final : public WeightVisitor {
     tensors_[full_name(name)] = is_block_format(table.dtype()) ? table.to_float32() : table;
   }
 
+  void words(std::string_view name, int64_t rows, int64_t columns, Tensor& table, PackedWeight& packed) override {
+    if (packed.bytes == nullptr) return this->table(name, rows, columns, table);
+    Tensor wide = Tensor::zeros(DType::f32, {rows, columns});
+    unpack_rows(packed.view(), 0, rows, wide.mutable_data<float>());
+    tensors_[full_name(name)] = std::move(wide);
+  }
+
   // As it was when the model was loaded.
   bool has(std::string_view name) override { return present_.contains(full_name(name)); }
 

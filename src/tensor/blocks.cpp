@@ -113,6 +113,20 @@ float half_to_float(uint16_t half) noexcept {
   return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(std::bit_cast<float>(rest) * 0x1p112f));
 }
 
+uint16_t float_to_half(float x) noexcept {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000);
+  const float size = std::bit_cast<float>(bits & 0x7fffffffu);
+  if (size != size) return static_cast<uint16_t>(sign | 0x7e00);
+  if (size >= 65504.0f) return static_cast<uint16_t>(sign | 0x7bff);
+  if (size < 0x1p-14f) {  // subnormal: a multiple of 2^-24, rounded by adding 1.5 * 2^23 of those
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(size * 0x1p24f + 12582912.0f) & 0x7ff));
+  }
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  const uint32_t rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
+  return static_cast<uint16_t>(sign | ((rounded >> 13) - (112 << 10)));
+}
+
 void decode_blocks(DType dtype, const void* blocks, int64_t count, int8_t* q, float* scales, float* offsets) {
   const auto* block = static_cast<const uint8_t*>(blocks);
   const auto [elements, bytes] = dtype_block(dtype);

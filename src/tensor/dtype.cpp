@@ -12,6 +12,8 @@ constexpr std::string_view kNames[] = {"fp32", "fp16", "bf16", "fp64", "int64", 
 static_assert(std::size(kSafetensors) == static_cast<std::size_t>(DType::q6_k) + 1);
 static_assert(std::size(kNames) == std::size(kSafetensors));
 
+constexpr std::string_view kWeightTypes[] = {"stored", "fp32", "bf16", "q8", "q4"};
+
 struct GgufType {
   uint32_t type;
   DType dtype;
@@ -39,6 +41,15 @@ std::string_view to_string(DType dtype) noexcept { return kNames[static_cast<std
 std::optional<DType> dtype_from_gguf(uint32_t type) noexcept {
   for (const GgufType& row : kGguf) {
     if (row.type == type) return row.dtype;
+  }
+  return std::nullopt;
+}
+
+std::string_view to_string(WeightType type) noexcept { return kWeightTypes[static_cast<std::size_t>(type)]; }
+
+std::optional<WeightType> weight_type_from(std::string_view name) noexcept {
+  for (std::size_t i = 0; i < std::size(kWeightTypes); ++i) {
+    if (kWeightTypes[i] == name) return static_cast<WeightType>(i);
   }
   return std::nullopt;
 }

@@ -149,7 +149,7 @@ TEST_F(Cli, ForwardWritesHuggingFacesNames) {
     }
   }
   EXPECT_EQ(run("forward " + model.string() + " --inputs " + (model / "inputs.safetensors").string() + " --output " +
-                path("out.safetensors") + " --dtype q8")
+                path("out.safetensors") + " --dtype q3")
                 .status,
             1);
 }

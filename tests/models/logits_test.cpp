@@ -158,7 +158,7 @@ TEST_P(LogitsReference, EveryOutputOnEveryIsa) {
   for (const std::string_view name : supported_isas()) {
     SCOPED_TRACE(std::string(name));
     set_isa(name);
-    const auto model = PretrainedModel::from_pretrained(c.directory);
+    const auto model = PretrainedModel::from_pretrained(c.directory, {.dtype = WeightType::fp32});
     EXPECT_EQ(model->architecture(), c.description.at("architecture").as_string());
     const Batch batch = make_batch(c.inputs, model->batch_rules());
     Workspace workspace;

@@ -46,6 +46,8 @@ enum class Head {
 struct LoadOptions {
   // Members that replace or add to those of config.json before it is read: {{"id2label", {...}}}.
   Value config_overrides = {};
+  // What the weights are held as and multiplied in.
+  WeightType dtype = WeightType::stored;
   MapMode map_mode = MapMode::automatic;
   CancelToken cancel = {};
 };
@@ -102,6 +104,8 @@ class TCPP_API PretrainedModel {
   // The class of Hugging Face this is ("BertForMaskedLM"), and its head.
   std::string_view architecture() const noexcept { return architecture_; }
   Head head() const noexcept { return head_; }
+  // What its weights are held as: never `stored`, unless a file's own blocks of integers.
+  WeightType dtype() const noexcept { return dtype_; }
 
  protected:
   PretrainedModel() = default;
@@ -113,6 +117,7 @@ class TCPP_API PretrainedModel {
   friend class Loader;
   std::string_view architecture_;
   Head head_ = Head::base;
+  WeightType dtype_ = WeightType::fp32;
   Value config_json_;                           // as it was read, overrides included
   std::set<std::string, std::less<>> present_;  // what WeightVisitor::has said yes to
 };

@@ -25,11 +25,11 @@ class Embedding {
   Embedding() = default;
   Embedding(int64_t num_embeddings, int64_t embedding_dim) : rows_(num_embeddings), columns_(embedding_dim) {}
 
-  void weights(WeightVisitor& w) { w.table("weight", rows_, columns_, table_); }
+  void weights(WeightVisitor& w) { w.words("weight", rows_, columns_, table_, packed_); }
   // A table that may be tied to others: the first of `names` that the checkpoint has.
   void weights(WeightVisitor& w, std::initializer_list<std::string_view> names) {
     const auto found = std::find_if(names.begin(), names.end(), [&](std::string_view name) { return w.has(name); });
-    w.table(found == names.end() ? *names.begin() : *found, rows_, columns_, table_);
+    w.words(found == names.end() ? *names.begin() : *found, rows_, columns_, table_, packed_);
   }
 
   // Row ids[t] of the table into out[t * embedding_dim]; `accumulate` adds it to what is there.
@@ -42,16 +42,22 @@ class Embedding {
                     std::string(ids_name));
       }
     }
-    gather_rows(table_.dtype(), table_.raw(), columns_, ids, accumulate, out);
+    if (packed_.bytes != nullptr) {
+      gather_rows(packed_.view(), ids, accumulate, out);
+    } else {
+      gather_rows(table_.dtype(), table_.raw(), columns_, ids, accumulate, out);
+    }
   }
 
-  const Tensor& table() const noexcept { return table_; }  // [num_embeddings, embedding_dim], at its stored type
+  // [num_embeddings, embedding_dim], at its stored type; undefined where words and head are one matrix of integers.
+  const Tensor& table() const noexcept { return table_; }
   int64_t num_embeddings() const noexcept { return rows_; }
   int64_t embedding_dim() const noexcept { return columns_; }
 
  private:
   int64_t rows_ = 0, columns_ = 0;
   Tensor table_;
+  PackedWeight packed_;  // in place of table_ where it has bytes
 };
 
 // Gemma's and CTRL's: rows times sqrt(embedding_dim).

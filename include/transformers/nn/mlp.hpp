@@ -18,7 +18,7 @@ namespace transformers {
 template <class Projection>
 class BasicFeedForward {
  public:
-  static constexpr int64_t kRows = 256;
+  static constexpr int64_t kRows = 128;
 
   BasicFeedForward() = default;
   BasicFeedForward(int64_t hidden_size, int64_t intermediate_size, Activation activation,

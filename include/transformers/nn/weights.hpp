@@ -62,6 +62,9 @@ class TCPP_API WeightVisitor {
   virtual void vector(std::span<const WeightPart> parts, std::vector<float>& values) = 0;
   // A table [rows, columns] that is looked up row by row: it stays where it is, at its stored type.
   virtual void table(std::string_view name, int64_t rows, int64_t columns, Tensor& table) = 0;
+  // The same for a table of words: where it is also a matrix of integers (the tied head of a quantized model) or the
+  // file has integers, `packed` is filled instead, once for both.
+  virtual void words(std::string_view name, int64_t rows, int64_t columns, Tensor& table, PackedWeight& packed) = 0;
   // False where the checkpoint holds no tensor called `name`: for weights that Hugging Face too can do without.
   virtual bool has(std::string_view name) = 0;
 

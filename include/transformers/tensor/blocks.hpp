@@ -44,5 +44,8 @@ TCPP_API void dequantize(DType dtype, const void* blocks, int64_t count, float* 
 
 // IEEE 754 binary16 to float32, exact.
 TCPP_API float half_to_float(uint16_t half) noexcept;
+// The nearest binary16, ties to even. What lies beyond its range becomes its largest finite number, infinity too: these
+// are scales, and have to stay usable.
+TCPP_API uint16_t float_to_half(float x) noexcept;
 
 }  // namespace transformers

@@ -102,4 +102,14 @@ TCPP_API std::string_view to_string(DType dtype) noexcept;
 // The type with this number (ggml_type) in GGUF files: 0 is F32, 12 Q4_K. Null for the types that no Tensor has.
 TCPP_API std::optional<DType> dtype_from_gguf(uint32_t type) noexcept;
 
+// What weights are held as and multiplied in: --dtype.
+//   stored  as the files have them, in float32 arithmetic; integers of a quantized directory or a GGUF file stay
+//   integers fp32    float32 arithmetic throughout: integers become float32, 16 bits stay, for they widen exactly bf16
+//   weights and activations rounded to bf16, sums in float32 q8, q4  weights rounded to 8 or 4 bits by groups of 32,
+//   activations to 8 bits
+enum class WeightType : uint8_t { stored, fp32, bf16, q8, q4 };
+// "fp32", "bf16", "q8", "q4"; "stored".
+TCPP_API std::string_view to_string(WeightType type) noexcept;
+TCPP_API std::optional<WeightType> weight_type_from(std::string_view name) noexcept;
+
 }  // namespace transformers

@@ -1,0 +1,70 @@
+// What it is: how the tensors of a checkpoint become packed weights: which format, and the conversion, slice by slice.
+// Where it stands: src/models; load.cpp finds the tensors, quantize.cpp writes the same integers to files.
+// Usage: `weight.format = choose_format(parts, WeightType::q8, false);  weight.bytes = pack_parts(parts, weight);`
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "transformers/base/model_files.hpp"
+#include "transformers/base/value.hpp"
+#include "transformers/io/weights.hpp"
+#include "transformers/nn/weights.hpp"
+#include "transformers/tensor/tensor.hpp"
+
+namespace transformers {
+
+// Some rows of a matrix as a file holds them: floats or GGUF's blocks [rows, k], or integers.
+struct MatrixPart {
+  Tensor weight = {};
+  int64_t k = 0;                     // in_features
+  Tensor scales = {}, offsets = {};  // [rows, groups] f16, of integers as quantize_matrix makes them
+
+  int64_t rows() const { return weight.dim(0); }
+  // The format that holds the values without loss.
+  WeightFormat stored() const;
+};
+
+// The format for a weight of type `wanted` (WeightType::stored: the one that holds all parts without loss). The matrix
+// over the vocabulary stays q8 under q4: its errors fall on the logits themselves.
+WeightFormat choose_format(std::span<const MatrixPart> parts, WeightType wanted, bool over_vocabulary);
+
+// Packs the parts, stacked along their rows, into weight.format. On all threads, a slice of rows at a time.
+std::shared_ptr<const std::byte> pack_parts(std::span<const MatrixPart> parts, const PackedWeight& weight);
+
+// The rows of a part as float32, dense.
+void rows_to_float(const MatrixPart& part, int64_t begin, int64_t end, float* out);
+
+// A matrix [n, k] as tensors of integers: weight I8 [n, k] or U8 [n, ceil(k / 2)] (the first of two numbers in the low
+// half), scales and, for q4, offsets F16 [n, ceil(k / 32)]. pack_parts makes of them what it makes of the matrix
+// itself.
+MatrixPart quantize_matrix(const MatrixPart& matrix, const WeightFormat& format);
+Tensor round_to_bf16(const Tensor& tensor);
+// [n, k] to [k, n].
+Tensor transpose(const Tensor& tensor);
+
+// What a tensor of a checkpoint is to its model.
+struct MatrixUse {
+  int64_t in_features = 0;
+  bool turned = false;  // the file has [in_features, out_features]
+  bool over_vocabulary = false;
+  bool tied = false;  // a table of words too
+};
+struct MatrixList {
+  Value config;
+  bool quantized = false;  // by tcpp quantize, already
+  std::shared_ptr<const WeightSource> weights;
+  std::map<std::string, MatrixUse> matrices;
+};
+// The matrices of the class that config.json names. Errors as PretrainedModel::from_files.
+MatrixList list_matrices(const ModelFiles& files);
+
+// Names behind that of the weight: "x.weight_scale", "x.weight_offset".
+inline constexpr std::string_view kScaleSuffix = "_scale", kOffsetSuffix = "_offset";
+// quantization_config of config.json: {"quant_method": kQuantMethod, "dtype": "q8", "group_size": 32}
+inline constexpr std::string_view kQuantMethod = "tcpp";
+
+}  // namespace transformers
