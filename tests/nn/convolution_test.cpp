@@ -34,6 +34,7 @@ class Weights final : public WeightVisitor {
     for (int64_t i = 0; i < parts[0].rows; ++i) values.push_back(static_cast<float>(parts[0].first + i));
   }
   void table(std::string_view, int64_t, int64_t, Tensor&) override {}
+  void words(std::string_view, int64_t, int64_t, Tensor&, PackedWeight&) override {}
   bool has(std::string_view) override { return true; }
 
  private:
