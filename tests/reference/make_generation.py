@@ -153,7 +153,7 @@ FULL = {
     "beams-max-length": dict(max_length=14, num_beams=3, eos=2),
     "top-k-one": dict(max_new_tokens=6, do_sample=True, top_k=1, temperature=0.7, eos=1),
 }
-FULL_MODELS = ["gpt2/lm", "llama/lm", "bart/generation"]
+FULL_MODELS = ["gpt2/lm", "llama/lm", "bart/lm"]
 SEQ2SEQ = ("bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "umt5")
 GENERATIVE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "MarianMTModel")
 
@@ -263,8 +263,12 @@ def main():
         with open(path) as f:
             rows = [row for row in json.load(f) if not fnmatch.fnmatch(row["model"], only)]
     for name in fixtures():
-        if fnmatch.fnmatch(name, only):
+        if not fnmatch.fnmatch(name, only):
+            continue
+        try:
             rows += cases_of(name)
+        except IndexError as error:  # T5 whose decoder has more layers than its encoder: the cache is too short there
+            print(f"  {name}: {error}")
     write_rows("cases.json", sorted(rows, key=lambda row: row["model"]))
 
 
