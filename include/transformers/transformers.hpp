@@ -17,6 +17,7 @@
 #include "transformers/pipelines/feature_extraction.hpp"
 #include "transformers/pipelines/pipeline.hpp"
 #include "transformers/pipelines/text_classification.hpp"
+#include "transformers/pipelines/text_generation.hpp"
 #include "transformers/tensor/batch.hpp"
 #include "transformers/tensor/workspace.hpp"
 #include "transformers/tokenizers/tokenizer.hpp"

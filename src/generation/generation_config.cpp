@@ -161,9 +161,9 @@ void GenerationConfig::fields(FieldVisitor& f) {
   f("eos_token_id", eos_token_id, "ids that end an answer");
   f("decoder_start_token_id", decoder_start_token_id, "the decoder's prompt");
   f("prefill_chunk_size", prefill_chunk_size, "tokens of a prompt in one forward pass");
-  f("prompt_lookup_num_tokens", prompt_lookup_num_tokens, "tokens to draft from the text so far");
-  f("max_matching_ngram_size", max_matching_ngram_size, "longest n-gram a draft is looked up by");
-  f("num_assistant_tokens", num_assistant_tokens, "tokens an assistant drafts");
+  f("prompt_lookup_num_tokens", prompt_lookup_num_tokens, "accepted; the tokens are the same without");
+  f("max_matching_ngram_size", max_matching_ngram_size, "accepted");
+  f("num_assistant_tokens", num_assistant_tokens, "accepted");
   f("seed", seed, "makes sampling repeatable");
   const auto other = [&](std::string_view name) {
     const Value* known = others.find(name);

@@ -5,6 +5,7 @@
 #include "transformers/pipelines/feature_extraction.hpp"
 #include "transformers/pipelines/pipeline.hpp"
 #include "transformers/pipelines/text_classification.hpp"
+#include "transformers/pipelines/text_generation.hpp"
 
 namespace transformers {
 namespace {

@@ -22,45 +22,45 @@ namespace transformers {
 // uses, noted behind each; generate() itself takes what is unset as switched off.
 struct TCPP_API GenerationConfig {
   // Lengths, in tokens. max_length and min_length count the prompt (for encoder-decoders the decoder's), padding too.
-  std::optional<int64_t> max_length;  // 20, on top of the prompt
-  std::optional<int64_t> max_new_tokens, min_new_tokens;
-  std::optional<int64_t> min_length;  // 0
-  Value early_stopping;               // false; true or "never": when beam search stops
-  std::optional<double> max_time;     // seconds
-  Value stop_strings;                 // a string or a list of them
-  std::optional<bool> do_sample;      // false
-  std::optional<int64_t> num_beams;   // 1
-  std::optional<bool> use_cache;      // true; the answer is the same without
-  std::optional<double> temperature;  // 1
-  std::optional<int64_t> top_k;       // 50; 0: all
-  std::optional<double> top_p;        // 1
-  std::optional<double> min_p, top_h;
-  std::optional<double> typical_p;                                            // 1
-  std::optional<double> epsilon_cutoff, eta_cutoff;                           // 0
-  std::optional<double> repetition_penalty, encoder_repetition_penalty;       // 1
-  std::optional<double> length_penalty;                                       // 1
-  std::optional<int64_t> no_repeat_ngram_size, encoder_no_repeat_ngram_size;  // 0
-  Value bad_words_ids;                                                        // list of lists of ids
-  std::optional<bool> renormalize_logits;
-  std::optional<int64_t> forced_bos_token_id;
-  std::optional<std::vector<int64_t>> forced_eos_token_id;
-  std::optional<bool> remove_invalid_values;  // false
-  Value exponential_decay_length_penalty;     // [start, factor]
-  std::optional<std::vector<int64_t>> suppress_tokens, begin_suppress_tokens;
-  Value sequence_bias;                                                        // [[[ids], bias], ...]
-  std::optional<int64_t> num_return_sequences;                                // 1
-  std::optional<bool> output_scores, output_logits, return_dict_in_generate;  // false
-  std::optional<int64_t> pad_token_id, bos_token_id;
-  std::optional<std::vector<int64_t>> eos_token_id;
-  std::optional<int64_t> decoder_start_token_id;
-  std::optional<int64_t> prefill_chunk_size;  // tokens of a prompt in one forward pass
+  std::optional<int64_t> max_length = {};  // 20, on top of the prompt
+  std::optional<int64_t> max_new_tokens = {}, min_new_tokens = {};
+  std::optional<int64_t> min_length = {};  // 0
+  Value early_stopping = {};               // false; true or "never": when beam search stops
+  std::optional<double> max_time = {};     // seconds
+  Value stop_strings = {};                 // a string or a list of them
+  std::optional<bool> do_sample = {};      // false
+  std::optional<int64_t> num_beams = {};   // 1
+  std::optional<bool> use_cache = {};      // true; the answer is the same without
+  std::optional<double> temperature = {};  // 1
+  std::optional<int64_t> top_k = {};       // 50; 0: all
+  std::optional<double> top_p = {};        // 1
+  std::optional<double> min_p = {}, top_h = {};
+  std::optional<double> typical_p = {};                                                 // 1
+  std::optional<double> epsilon_cutoff = {}, eta_cutoff = {};                           // 0
+  std::optional<double> repetition_penalty = {}, encoder_repetition_penalty = {};       // 1
+  std::optional<double> length_penalty = {};                                            // 1
+  std::optional<int64_t> no_repeat_ngram_size = {}, encoder_no_repeat_ngram_size = {};  // 0
+  Value bad_words_ids = {};                                                             // list of lists of ids
+  std::optional<bool> renormalize_logits = {};
+  std::optional<int64_t> forced_bos_token_id = {};
+  std::optional<std::vector<int64_t>> forced_eos_token_id = {};
+  std::optional<bool> remove_invalid_values = {};  // false
+  Value exponential_decay_length_penalty = {};     // [start, factor]
+  std::optional<std::vector<int64_t>> suppress_tokens = {}, begin_suppress_tokens = {};
+  Value sequence_bias = {};                                                                  // [[[ids], bias], ...]
+  std::optional<int64_t> num_return_sequences = {};                                          // 1
+  std::optional<bool> output_scores = {}, output_logits = {}, return_dict_in_generate = {};  // false
+  std::optional<int64_t> pad_token_id = {}, bos_token_id = {};
+  std::optional<std::vector<int64_t>> eos_token_id = {};
+  std::optional<int64_t> decoder_start_token_id = {};
+  std::optional<int64_t> prefill_chunk_size = {};  // tokens of a prompt in one forward pass
 
-  // Speculation: drafts of prompt_lookup_num_tokens tokens, found by what follows an n-gram's earlier occurrence.
-  std::optional<int64_t> prompt_lookup_num_tokens, max_matching_ngram_size;
-  std::optional<int64_t> num_assistant_tokens;  // 20
+  // Speculation, which Hugging Face uses to be faster: accepted, the tokens are the same without.
+  std::optional<int64_t> prompt_lookup_num_tokens = {}, max_matching_ngram_size = {};
+  std::optional<int64_t> num_assistant_tokens = {};  // 20
 
   // Not in Hugging Face: what the random numbers of sampling are made from; without it each call draws its own.
-  std::optional<int64_t> seed;
+  std::optional<int64_t> seed = {};
 
   // Hugging Face's further fields, which change nothing here or are refused by check(): see generation_config.cpp.
   Value others = {};
