@@ -69,7 +69,7 @@ TEST(Blocks, TensorsHoldWholeBlocks) {
                  Tensor::zeros(dtype, {3, 40}));
     EXPECT_ERROR(ErrorCode::invalid_argument, "the last dimension of shape [] is no multiple of " + block,
                  Tensor::zeros(dtype, {}));
-    EXPECT_EQ(test::error_of([&] { Tensor::zeros(dtype, {elements}).slice(0, 1); }).code(),
+    EXPECT_EQ(test::error_of([&, elements = elements] { Tensor::zeros(dtype, {elements}).slice(0, 1); }).code(),
               ErrorCode::invalid_argument);
   }
 }
