@@ -282,7 +282,8 @@ void expect_same_bits(const ModelOutput& want, const Batch& want_batch, std::spa
   const auto all = want.named();
   for (const auto& [name, tensor] : got.named()) {
     if (tensor.rows == OutputTensor::Rows::source_tokens) continue;
-    const auto same = std::find_if(all.begin(), all.end(), [&](const auto& o) { return o.first == name; });
+    const auto same = std::find_if(all.begin(), all.end(),
+                                   [&, wanted = std::string_view(name)](const auto& o) { return o.first == wanted; });
     ASSERT_NE(same, all.end()) << name;
     const Tensor b = to_padded(tensor, got_batch);
     const Tensor a = columns(to_padded(same->second, want_batch), begin, begin + b.dim(1));

@@ -231,8 +231,8 @@ TCPP_API void softcap(float cap, float* x, int64_t count);
 // x[i] = activation(x[i]) for count elements.
 TCPP_API void activate(Activation activation, float* x, int64_t count);
 
-// Rows ids[t] of a row-major table [*, n] (f32, f16, bf16 or a block format; aligned or not) as float32 into out[t * n]; `accumulate`
-// adds to what is there instead. Ids must be in range: the caller has checked them.
+// Rows ids[t] of a row-major table [*, n] (f32, f16, bf16 or a block format; aligned or not) as float32 into out[t *
+// n]; `accumulate` adds to what is there instead. Ids must be in range: the caller has checked them.
 TCPP_API void gather_rows(DType dtype, const void* table, int64_t n, std::span<const int32_t> ids, bool accumulate,
                           float* out);
 

@@ -45,10 +45,10 @@ struct TCPP_API ModelOutput {
   std::optional<OutputTensor> pooler_output;      // [batch, hidden_size]
   // [batch, num_labels], [batch, num_choices], [tokens, num_labels] or [tokens, vocab_size] by the head
   std::optional<OutputTensor> logits;
-  bool log_probabilities = false;  // logits are, and are called prediction_scores (Transformer-XL)
-  std::optional<OutputTensor> prediction_logits;          // [tokens, vocab_size], of pre-training
-  std::optional<OutputTensor> seq_relationship_logits;    // [batch, 2], BERT's second head of pre-training
-  std::optional<OutputTensor> sop_logits;                 // [batch, num_labels], ALBERT's
+  bool log_probabilities = false;                       // logits are, and are called prediction_scores (Transformer-XL)
+  std::optional<OutputTensor> prediction_logits;        // [tokens, vocab_size], of pre-training
+  std::optional<OutputTensor> seq_relationship_logits;  // [batch, 2], BERT's second head of pre-training
+  std::optional<OutputTensor> sop_logits;               // [batch, num_labels], ALBERT's
   std::optional<OutputTensor> start_logits, end_logits;   // [tokens]
   std::optional<OutputTensor> encoder_last_hidden_state;  // [source tokens, hidden_size]
   // Encoder-decoders, on request: like hidden_states, of the decoder and, unless it did not run, the encoder.
