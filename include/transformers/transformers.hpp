@@ -18,6 +18,7 @@
 #include "transformers/pipelines/pipeline.hpp"
 #include "transformers/pipelines/text_classification.hpp"
 #include "transformers/pipelines/text_generation.hpp"
+#include "transformers/pipelines/token_classification.hpp"
 #include "transformers/tensor/batch.hpp"
 #include "transformers/tensor/workspace.hpp"
 #include "transformers/tokenizers/tokenizer.hpp"

@@ -2,6 +2,7 @@
 #include "transformers/pipelines/encoder_pipeline.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <mutex>
 #include <utility>
 
@@ -121,13 +122,11 @@ EncoderPipeline::~EncoderPipeline() = default;
 
 std::vector<Encoding> EncoderPipeline::tokenize(std::span<const TextInput> inputs,
                                                 const TokenizeOptions& options) const {
-  const int64_t maximum = model_->max_position_embeddings();
   EncodeOptions encode;
   encode.ids_only = true;
   if (options.truncation != TruncationStrategy::do_not_truncate) {
     encode.truncation = options.truncation;
-    encode.max_length =
-        options.max_length.value_or(std::min(tokenizer_->model_max_length().value_or(maximum), maximum));
+    encode.max_length = options.max_length.value_or(max_length());
   }
 
   const auto is_pair = [](const TextInput& input) { return input.text_pair && !input.text_pair->empty(); };
@@ -154,22 +153,45 @@ std::vector<Encoding> EncoderPipeline::tokenize(std::span<const TextInput> input
     encodings = std::move(merged);
   }
 
-  for (std::size_t i = 0; i < encodings.size(); ++i) {
-    if (static_cast<int64_t>(encodings[i].size()) > maximum) {
-      throw Error(ErrorCode::limit,
-                  std::to_string(encodings[i].size()) + " tokens, model maximum is " + std::to_string(maximum) +
-                      " (pass truncation=true)",
-                  inputs.size() == 1 ? std::string() : "input " + std::to_string(i));
-    }
-  }
+  check_lengths(encodings, " (pass truncation=true)");
   return encodings;
 }
 
-void EncoderPipeline::for_each_batch(
-    std::span<const Encoding> encodings, const CallControl& control,
-    const std::function<void(std::size_t first, const Batch& batch, const ModelOutput& output)>& consume) const {
+int64_t EncoderPipeline::max_length() const noexcept {
+  const int64_t maximum = model_->max_position_embeddings();
+  return std::min(tokenizer_->model_max_length().value_or(maximum), maximum);
+}
+
+void EncoderPipeline::check_lengths(std::span<const Encoding> encodings, const char* hint) const {
+  const int64_t maximum = model_->max_position_embeddings();
+  for (std::size_t i = 0; i < encodings.size(); ++i) {
+    if (static_cast<int64_t>(encodings[i].size()) <= maximum) continue;
+    throw Error(ErrorCode::limit,
+                std::to_string(encodings[i].size()) + " tokens, model maximum is " + std::to_string(maximum) + hint,
+                encodings.size() == 1 ? std::string() : "input " + std::to_string(i));
+  }
+}
+
+EncoderPipeline::Windows EncoderPipeline::Windows::of(std::vector<Encoding> encodings) {
+  Windows out;
+  for (std::size_t i = 0; i < encodings.size(); ++i) {
+    std::vector<Encoding> rest = std::exchange(encodings[i].overflowing, {});
+    out.input.resize(out.input.size() + 1 + rest.size(), i);
+    out.encodings.push_back(std::move(encodings[i]));
+    std::move(rest.begin(), rest.end(), std::back_inserter(out.encodings));
+  }
+  return out;
+}
+
+void EncoderPipeline::run_batches(std::span<const Encoding> encodings, std::span<const std::size_t> input_of,
+                                  const CallControl& control,
+                                  const std::function<std::vector<int32_t>(const Batch&)>& keep,
+                                  const Consume& consume) const {
   WorkspacePool::Lease workspace(*workspaces_);
-  std::vector<int64_t> ids, types;
+  const auto names = tokenizer_->model_input_names();
+  const bool with_types = std::find(names.begin(), names.end(), "token_type_ids") != names.end();
+  const auto input = [&](std::size_t i) { return static_cast<int64_t>(input_of.empty() ? i : input_of[i]); };
+  std::vector<int64_t> ids, types, mask;
   for (std::size_t first = 0; first < encodings.size();) {
     control.cancel.throw_if_cancelled();
     BatchBuilder builder(model_->batch_rules());
@@ -177,15 +199,19 @@ void EncoderPipeline::for_each_batch(
     do {
       const Encoding& encoding = encodings[end++];
       ids.assign(encoding.ids.begin(), encoding.ids.end());
-      types.assign(encoding.type_ids.begin(), encoding.type_ids.end());
-      builder.add({.input_ids = ids, .token_type_ids = types});
+      if (with_types) types.assign(encoding.type_ids.begin(), encoding.type_ids.end());
+      mask.assign(encoding.attention_mask.begin(), encoding.attention_mask.end());
+      builder.add({.input_ids = ids, .attention_mask = mask, .token_type_ids = types});
       tokens += encoding.size();
     } while (end < encodings.size() && tokens + encodings[end].size() <= kTokensPerBatch);
     const Batch batch = builder.finish();
-    consume(first, batch, model_->forward(batch, *workspace));
+    ForwardOptions options;
+    const std::vector<int32_t> rows = keep ? keep(batch) : std::vector<int32_t>{};
+    options.logits_to_keep = rows;
+    consume(first, batch, model_->forward(batch, *workspace, options));
     first = end;
-    if (control.on_progress) {
-      control.on_progress(static_cast<int64_t>(end), static_cast<int64_t>(encodings.size()));
+    if (control.on_progress) {  // inputs whose last window has been through
+      control.on_progress(end < encodings.size() ? input(end) : input(end - 1) + 1, input(encodings.size() - 1) + 1);
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "tokenizers/python_text.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/model_files.hpp"
 #include "transformers/tokenizers/unicode.hpp"
@@ -29,18 +30,6 @@ constexpr PoolingKey kPoolingKeys[] = {
     {"pooling_mode_weightedmean_tokens", "weightedmean", Pooling::weighted_mean},
     {"pooling_mode_lasttoken", "lasttoken", Pooling::last_token},
 };
-
-std::string lower_case(const std::string& text) {
-  const std::string well_formed = unicode::to_well_formed(text);
-  std::string lowered;
-  for (std::size_t i = 0; i < well_formed.size();) {
-    const char32_t c = unicode::next(well_formed, i);
-    const unicode::Mapping lower = unicode::to_lower(c);
-    if (lower.size == 0) unicode::append(lowered, c);
-    for (std::size_t k = 0; k < lower.size; ++k) unicode::append(lowered, lower.data[k]);
-  }
-  return lowered;
-}
 
 }  // namespace
 
@@ -109,7 +98,7 @@ std::vector<Features> FeatureExtraction::extract(std::span<const TextInput> inpu
   }
   std::vector<TextInput> lowered;
   if (automatic && modules_.lower_case) {
-    for (const TextInput& input : inputs) lowered.emplace_back(lower_case(input.text));
+    for (const TextInput& input : inputs) lowered.emplace_back(python::lower(unicode::to_well_formed(input.text)));
     inputs = lowered;
   }
   const std::vector<Encoding> encodings = tokenize(inputs, {options.truncation, max_length});

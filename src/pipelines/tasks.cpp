@@ -6,6 +6,7 @@
 #include "transformers/pipelines/pipeline.hpp"
 #include "transformers/pipelines/text_classification.hpp"
 #include "transformers/pipelines/text_generation.hpp"
+#include "transformers/pipelines/token_classification.hpp"
 
 namespace transformers {
 namespace {

@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "transformers/base/export.hpp"
+
 namespace transformers::python {
 
 bool is_alpha(char32_t c) noexcept;
@@ -27,7 +29,7 @@ bool is_identifier_part(char32_t c) noexcept;
 inline bool is_alnum(char32_t c) noexcept { return is_alpha(c) || is_numeric(c); }
 
 std::string upper(std::string_view text);
-std::string lower(std::string_view text);  // with the rule for the final sigma
+TCPP_API std::string lower(std::string_view text);  // with the rule for the final sigma
 std::string title(std::string_view text);
 std::string capitalize(std::string_view text);
 std::string swapcase(std::string_view text);

@@ -681,6 +681,12 @@ int64_t Tokenizer::num_special_tokens_to_add(bool pair) const noexcept {
 
 std::span<const std::string> Tokenizer::model_input_names() const noexcept { return impl_->model_input_names; }
 bool Tokenizer::clean_up_tokenization_spaces() const noexcept { return impl_->clean_up_tokenization_spaces; }
+std::string_view Tokenizer::continuing_subword_prefix() const noexcept {
+  if (const auto* word_piece = std::get_if<WordPiece>(&impl_->model.value))
+    return word_piece->continuing_subword_prefix;
+  const auto* bpe = std::get_if<BPE>(&impl_->model.value);
+  return bpe != nullptr && bpe->continuing_subword_prefix ? std::string_view(*bpe->continuing_subword_prefix) : "";
+}
 Side Tokenizer::padding_side() const noexcept { return impl_->padding_side; }
 Side Tokenizer::truncation_side() const noexcept { return impl_->truncation_side; }
 bool Tokenizer::has_fast_path() const noexcept { return impl_->bert || impl_->byte_level; }

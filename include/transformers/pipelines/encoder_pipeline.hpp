@@ -50,18 +50,44 @@ class TCPP_API EncoderPipeline : public Pipeline {
   };
   // Error(limit) naming the first input that is longer than the model allows and is not to be truncated.
   std::vector<Encoding> tokenize(std::span<const TextInput> inputs, const TokenizeOptions& options) const;
+  // Tokens an input may have: what the tokenizer's files say, and no more than the model has positions for.
+  int64_t max_length() const noexcept;
+  // Error(limit), with `hint`, naming the first input that is longer than the model allows.
+  void check_lengths(std::span<const Encoding> encodings, const char* hint) const;
+
+  // Inputs cut into windows that overlap.
+  struct Windows {
+    std::vector<Encoding> encodings;  // those of one input after those of another
+    std::vector<std::size_t> input;   // which input each is of
+    // Each encoding and behind it what overflowed of it.
+    static Windows of(std::vector<Encoding> encodings);
+  };
 
   // Runs the model over all encodings in packed batches of a bounded number of tokens and hands each batch's output to
   // `consume`; sequence i of the batch is encodings[first + i]. Looks at the cancel token before each batch and reports
   // progress after it.
-  void for_each_batch(
-      std::span<const Encoding> encodings, const CallControl& control,
-      const std::function<void(std::size_t first, const Batch& batch, const ModelOutput& output)>& consume) const;
+  using Consume = std::function<void(std::size_t first, const Batch& batch, const ModelOutput& output)>;
+  void for_each_batch(std::span<const Encoding> encodings, const CallControl& control, const Consume& consume) const {
+    run_batches(encodings, {}, control, nullptr, consume);
+  }
+  // The same over windows; progress counts inputs.
+  void for_each_batch(const Windows& windows, const CallControl& control, const Consume& consume) const {
+    run_batches(windows.encodings, windows.input, control, nullptr, consume);
+  }
+  // The same for a language model, whose logits are those of the rows that `keep` names, in its order.
+  void for_each_batch(std::span<const Encoding> encodings, const CallControl& control,
+                      const std::function<std::vector<int32_t>(const Batch& batch)>& keep,
+                      const Consume& consume) const {
+    run_batches(encodings, {}, control, keep, consume);
+  }
 
   const std::shared_ptr<const ModelFiles>& files() const noexcept { return files_; }
 
  private:
   class WorkspacePool;
+  void run_batches(std::span<const Encoding> encodings, std::span<const std::size_t> input_of,
+                   const CallControl& control, const std::function<std::vector<int32_t>(const Batch&)>& keep,
+                   const Consume& consume) const;
 
   std::shared_ptr<const ModelFiles> files_;
   std::shared_ptr<const Tokenizer> tokenizer_;

@@ -197,6 +197,8 @@ class TCPP_API Tokenizer {
   int64_t num_special_tokens_to_add(bool pair = false) const noexcept;
   std::span<const std::string> model_input_names() const noexcept;  // which of BatchEncoding the model takes
   bool clean_up_tokenization_spaces() const noexcept;               // what decode does unless it is told otherwise
+  // What the model puts before the pieces of a word behind the first: "##". Empty where it marks none in this way.
+  std::string_view continuing_subword_prefix() const noexcept;
   Side padding_side() const noexcept;
   Side truncation_side() const noexcept;
   // True when encode with ids_only (and with offsets where it can) runs on the compiled path; both give the same.
