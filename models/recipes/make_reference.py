@@ -1,10 +1,14 @@
-# What Hugging Face answers: runs its text-classification pipeline in float32 over the sentences of a tsv file.
+# What Hugging Face answers: runs a task's pipeline in float32 over the lines of a file.
 #
-# Where it stands: writes the expected labels and scores that tests compare the library with.
-# Usage: python make_reference.py MODEL_DIR SENTENCES.tsv > OUT.jsonl
-#   SENTENCES.tsv has a header line and the text in its first column; OUT has a line {"text", "label", "score"} for each,
-#   the text as it stands in the file (trailing spaces too), the score as the shortest decimal that is the same float32.
-# Source: transformers 5.23, pipelines/text_classification.py, attn_implementation="eager", one sentence at a time.
+# Where it stands: writes the expected answers that tests compare the library with.
+# Usage: python make_reference.py TASK MODEL_DIR INPUT > OUT.jsonl
+#   TASK is text-classification, token-classification, zero-shot-classification, feature-extraction (an embedding of each
+#   text, as sentence-transformers makes it: mean of the tokens, length 1), question-answering or translation.
+#   INPUT: *.tsv has a header line and the text in its first column; *.jsonl an object of the pipeline's arguments a line;
+#   else a text a line. OUT has {"text", ...the answer} for each text, {...the arguments, "answer"} for each object.
+#   A directory that `tcpp quantize` wrote is given to Hugging Face as the floats that its integers stand for.
+# Source: transformers 5.23, pipelines/; 4.57.6 for question-answering and translation, which 5 has not;
+#   attn_implementation="eager", one text at a time. Numbers are the shortest decimals that are the same float32.
 import argparse
 import json
 import sys
@@ -13,31 +17,86 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import AutoConfig, AutoTokenizer, pipeline
+
+from common import as_floats
+
+CLASSES = {"text-classification": "AutoModelForSequenceClassification",
+           "zero-shot-classification": "AutoModelForSequenceClassification",
+           "token-classification": "AutoModelForTokenClassification", "feature-extraction": "AutoModel",
+           "question-answering": "AutoModelForQuestionAnswering", "translation": "AutoModelForSeq2SeqLM"}
+REMOVED = ("question-answering", "translation")
+
+
+def load(task, path):
+    model_class = getattr(transformers, CLASSES[task])
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    if config.pop("quantization_config", None) is None:
+        return model_class.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")
+    config = AutoConfig.for_model(**config)
+    model = model_class.from_config(config, attn_implementation="eager", torch_dtype=torch.float32)
+    known, weights = model.state_dict(), as_floats(path)
+    prefix = "" if any(name in known for name in weights) else model.base_model_prefix + "."
+    missing, _ = model.load_state_dict({prefix + name: value for name, value in weights.items()}, strict=False)
+    model.tie_weights()
+    if missing := [name for name in missing if not name.startswith(("pooler.", "lm_head.")) and
+                   "embed_tokens" not in name and "embed_positions" not in name]:
+        sys.exit(f"make_reference.py: no {missing[0]} in {path}")
+    if (path / "generation_config.json").exists():
+        model.generation_config = transformers.GenerationConfig.from_pretrained(path)
+    return model.eval()
+
+
+def short(value):
+    """Floats as the shortest decimal that is the same float32, at any depth."""
+    if isinstance(value, dict):
+        return {key: short(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [short(item) for item in value]
+    return float(str(np.float32(value))) if isinstance(value, (float, np.floating)) else value
+
+
+def inputs(path):
+    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line]
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in lines]
+    return [line.split("\t")[0] for line in lines[1:]] if path.suffix == ".tsv" else lines
+
+
+@torch.no_grad()
+def embed(model, tokenizer, text):
+    rows = tokenizer(text, return_tensors="pt", truncation=True, max_length=256)
+    mean = model(**rows).last_hidden_state[0].mean(0)
+    return torch.nn.functional.normalize(mean, dim=0).tolist()
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Expected labels and scores from Hugging Face.")
+    parser = argparse.ArgumentParser(description="Expected answers from Hugging Face.")
+    parser.add_argument("task", choices=CLASSES)
     parser.add_argument("model", type=Path)
-    parser.add_argument("sentences", type=Path)
+    parser.add_argument("input", type=Path)
     options = parser.parse_args()
-    if not transformers.__version__.startswith("5.23."):
-        sys.exit(f"make_reference.py: needs transformers 5.23, this is {transformers.__version__}")
+    wanted = "4.57." if options.task in REMOVED else "5.23."
+    if not transformers.__version__.startswith(wanted):
+        sys.exit(f"make_reference.py: needs transformers {wanted}x, this is {transformers.__version__}")
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    model = AutoModelForSequenceClassification.from_pretrained(
-        options.model, dtype=torch.float32, attn_implementation="eager")
-    classify = pipeline("text-classification", model=model, tokenizer=AutoTokenizer.from_pretrained(options.model),
-                        device="cpu")
-    rows = options.sentences.read_text(encoding="utf-8").split("\n")[1:]
-    for row in rows:
-        if not row:
-            continue
-        text = row.split("\t")[0]
-        answer = classify(text)[0]
-        score = float(str(np.float32(answer["score"])))
-        print(json.dumps({"text": text, "label": answer["label"], "score": score}, ensure_ascii=False))
+    model, tokenizer = load(options.task, options.model), AutoTokenizer.from_pretrained(options.model)
+    if options.task == "feature-extraction":
+        answer = lambda text: {"embedding": embed(model, tokenizer, text)}
+    else:
+        pipe = pipeline(options.task, model=model, tokenizer=tokenizer, device="cpu")
+        answer = lambda text: pipe(text)
+    for item in inputs(options.input):
+        if isinstance(item, dict):
+            out = {**item, "answer": short(pipe(**item))}
+        else:
+            said = answer(item)
+            if isinstance(said, list) and options.task != "token-classification":
+                said = said[0]
+            out = {"text": item, **(short(said) if isinstance(said, dict) else {"answer": short(said)})}
+        print(json.dumps(out, ensure_ascii=False))
 
 
 if __name__ == "__main__":

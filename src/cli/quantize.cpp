@@ -10,13 +10,15 @@ void add_quantize(CLI::App& app) {
   struct Arguments {
     std::string model, out;
     WeightType dtype = WeightType::q8;
+    bool words = false;
   };
   auto args = std::make_shared<Arguments>();
   command.add_option("MODEL", args->model, "directory or bundled model")->required();
   command.add_option("OUT_DIR", args->out, "directory to write")->required();
   add_dtype(command, args->dtype)->description("bf16, q8 or q4 (default q8)");
+  command.add_flag("--words", args->words, "round the table of words too, to q8");
   add_threads(command);
-  command.callback([args] { quantize_model(find_model(args->model).string(), args->out, args->dtype); });
+  command.callback([args] { quantize_model(find_model(args->model).string(), args->out, args->dtype, args->words); });
 }
 
 }  // namespace transformers::cli

@@ -58,6 +58,9 @@ class Loader final : public WeightVisitor {
     return matrices_;
   }
 
+  // The tables that list() has met, [rows, columns].
+  const std::map<std::string, Shape>& tables() const noexcept { return tables_; }
+
   // The weights of `model`, in two passes: what is a matrix must be known when tables are met.
   void fill(PretrainedModel& model) {
     list(model);
@@ -113,7 +116,7 @@ class Loader final : public WeightVisitor {
     const WeightPart part{{std::string(name)}, rows};
     const std::string found = first_known(part);
     if (listing_) {
-      tables_.insert(found);
+      if (!found.empty()) tables_[found] = {rows, columns};
       return;
     }
     const bool tied = matrices_.contains(found);
@@ -296,7 +299,7 @@ class Loader final : public WeightVisitor {
   std::set<std::string, std::less<>> used_, present_;
   bool listing_ = false, packed_integers_ = false;
   std::map<std::string, MatrixUse> matrices_;  // by the checkpoint's names
-  std::set<std::string> tables_;
+  std::map<std::string, Shape> tables_;
   std::map<std::string, PackedWeight> shared_;  // of tables: matrices that are packed already
 };
 
@@ -384,8 +387,11 @@ MatrixList list_matrices(const ModelFiles& files) {
   list.quantized = quantization_of(list.config, files.where("config.json")).has_value();
   list.weights = WeightSource::open(files);
   const CancelToken never;
-  list.matrices =
-      Loader(*list.weights, model->base_model_prefix(), WeightType::stored, model->vocab_size(), never).list(*model);
+  Loader loader(*list.weights, model->base_model_prefix(), WeightType::stored, model->vocab_size(), never);
+  list.matrices = loader.list(*model);
+  for (const auto& [name, shape] : loader.tables()) {
+    if (shape[0] == model->vocab_size()) list.words.emplace(name, shape[1]);
+  }
   return list;
 }
 

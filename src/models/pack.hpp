@@ -58,6 +58,7 @@ struct MatrixList {
   bool quantized = false;  // by tcpp quantize, already
   std::shared_ptr<const WeightSource> weights;
   std::map<std::string, MatrixUse> matrices;
+  std::map<std::string, int64_t> words;  // tables over the vocabulary, and their columns
 };
 // The matrices of the class that config.json names. Errors as PretrainedModel::from_files.
 MatrixList list_matrices(const ModelFiles& files);

@@ -30,7 +30,7 @@ void write_text(const fs::path& path, std::string_view text) {
 
 }  // namespace
 
-void quantize_model(const std::string& name, const std::string& out, WeightType type) {
+void quantize_model(const std::string& name, const std::string& out, WeightType type, bool words) {
   check_argument(type == WeightType::bf16 || type == WeightType::q8 || type == WeightType::q4,
                  "weights can be written as bf16, q8 or q4");
   const std::shared_ptr<const ModelFiles> files = ModelFiles::from_path(name);
@@ -41,6 +41,12 @@ void quantize_model(const std::string& name, const std::string& out, WeightType 
   if (const Value* model_type = list.config.find("model_type"); model_type->as_string() == "transfo-xl") {
     throw Error(ErrorCode::unsupported, "model_type \"transfo-xl\": its head shares parts of its tables of words",
                 files->where("config.json"));
+  }
+  if (words) {
+    check_argument(type != WeightType::bf16, "words are rounded to q8, with q8 or q4");
+    for (const auto& [table, columns] : list.words) {
+      list.matrices.emplace(table, MatrixUse{.in_features = columns, .over_vocabulary = true});
+    }
   }
   std::error_code error;
   if (fs::equivalent(name, out, error)) {

@@ -109,6 +109,17 @@ TEST_P(WeightTypes, WrittenAndLoadedAreTheBitsOfQuantizeOnLoad) {
   }
 }
 
+// A table of words that is only looked up becomes integers when that is asked for: in every family, close to the
+// floats.
+TEST_P(WeightTypes, WordsAreRoundedOnRequest) {
+  if (GetParam().parent_path().filename() == "transfo_xl") GTEST_SKIP() << "cannot be written";
+  const test::TemporaryDirectory directory;
+  quantize_model(GetParam().string(), directory.path().string(), WeightType::q8, true);
+  const Outputs rounded(*load(directory.path(), WeightType::stored), GetParam());
+  EXPECT_LT(relative_difference(rounded, Outputs(*load(GetParam(), WeightType::q8), GetParam())), 0.15);
+  EXPECT_LT(relative_difference(Outputs(*load(directory.path(), WeightType::fp32), GetParam()), rounded), 0.15);
+}
+
 INSTANTIATE_TEST_SUITE_P(Cases, WeightTypes, testing::ValuesIn(case_directories()), [](const auto& test) {
   std::string name = test.param.parent_path().filename().string() + "_" + test.param.filename().string();
   for (char& c : name) {
@@ -134,6 +145,16 @@ std::shared_ptr<const ModelFiles> with_tensor(const fs::path& quantized, const s
   return ModelFiles::from_memory(
       std::map<std::string, std::string>{{"config.json", read_file((quantized / "config.json").string())},
                                          {"model.safetensors", read_file(path.string())}});
+}
+
+TEST(QuantizedFiles, WordsAreIntegersToo) {
+  const test::TemporaryDirectory directory;
+  quantize_model(kBert.string(), directory.path().string(), WeightType::q4, true);
+  const auto file = SafetensorsFile::open(directory / "model.safetensors");
+  const std::string words = "bert.embeddings.word_embeddings.weight";
+  EXPECT_EQ(file->tensor(words).dtype(), DType::i8);
+  EXPECT_EQ(file->tensor(words + "_scale").dtype(), DType::f16);
+  EXPECT_EQ(file->tensor("bert.encoder.layer.0.intermediate.dense.weight").dtype(), DType::u8);
 }
 
 TEST(QuantizedFiles, HostileOnesAreNamed) {
@@ -189,6 +210,9 @@ TEST(QuantizedFiles, WhatCannotBeWrittenIsRefused) {
     return test::error_of([&] { quantize_model(from.string(), to.string(), type); }).what();
   };
   EXPECT_EQ(message(kBert, out, WeightType::fp32), "weights can be written as bf16, q8 or q4");
+  const std::string bf16_words =
+      test::error_of([&] { quantize_model(kBert.string(), out.string(), WeightType::bf16, true); }).what();
+  EXPECT_NE(bf16_words.find("words are rounded to q8"), std::string::npos);
   EXPECT_NE(message(kBert, kBert, WeightType::q8).find("the output is the model itself"), std::string::npos);
   quantize_model(kBert.string(), out.string(), WeightType::q8);
   EXPECT_NE(message(out, again.path(), WeightType::q8).find("quantized already"), std::string::npos);
