@@ -389,16 +389,22 @@ void sighted_attention_block(const SightedAttentionBlock& a) noexcept {
           V::store_quads(to + d * rows, 4 * rows, quads_of(a.head_dim - d), V::load_partial(from + d, a.head_dim - d));
         }
       }
+      // Blocks lie far apart in memory: while one is read, the next comes into the cache, the values behind the keys
+      // and the next tile's keys behind those.
+      const auto keys_at = [&](int64_t j) { return block[j / kBlock] + j % kBlock * a.head_dim; };
+      const float* const first_values = block[begin / kBlock] + kBlock * a.head_dim;
+      const int64_t lines = i == 0 && !a.key ? kPanel / 4 : 0;
       for (int64_t j = begin; j < end; j += kPanel) {
+        const float* const next = j + kPanel < end ? keys_at(j + kPanel) : first_values;
         micro(rows, {.a = queries,
                      .lda = 0,
-                     .b = block[j / kBlock] + j % kBlock * a.head_dim,
+                     .b = keys_at(j),
                      .k = a.head_dim,
                      .tile = scores + j,
                      .ldt = kScoreStride,
                      .accumulate = false,
-                     .prefetch = nullptr,
-                     .prefetch_lines = 0});
+                     .prefetch = reinterpret_cast<const char*>(next),
+                     .prefetch_lines = lines});
       }
       const int64_t last = (end + kW - 1) / kW * kW;
       for (int64_t r = 0; r < rows; ++r) {
@@ -419,7 +425,14 @@ void sighted_attention_block(const SightedAttentionBlock& a) noexcept {
       }
       for (int64_t j = begin; j < end; j += kBlock) {
         const float* const values = block[j / kBlock] + kBlock * a.head_dim;
+        const float* after = values;
+        if (j + kBlock < end) {
+          after = block[j / kBlock + 1] + kBlock * a.head_dim;
+        } else if (k0 + kKeyTile < all_end && !a.key) {
+          after = a.blocks[k0 / kBlock + kTileBlocks] + a.block_offset;
+        }
         for (int64_t p = 0; p * kPanel < columns; ++p) {
+          const float* const next = (p + 1) * kPanel < columns ? values + (p + 1) * kBlock * kPanel : after;
           micro(rows, {.a = weights + (j - begin) * rows,
                        .lda = 0,
                        .b = values + p * kBlock * kPanel,
@@ -427,8 +440,8 @@ void sighted_attention_block(const SightedAttentionBlock& a) noexcept {
                        .tile = sums + row0 * columns + p * kPanel,
                        .ldt = columns,
                        .accumulate = true,
-                       .prefetch = nullptr,
-                       .prefetch_lines = 0});
+                       .prefetch = reinterpret_cast<const char*>(next),
+                       .prefetch_lines = lines});
         }
       }
     }
