@@ -1,5 +1,6 @@
 // tcpp generate: Hugging Face's generate() on token ids in a safetensors file; tcpp bench generate: its speed.
 #include <algorithm>
+#include <limits>
 
 #include "command.hpp"
 #include "options.hpp"
@@ -20,6 +21,23 @@ struct GenerateArguments {
   OptionWords words;
   WeightType dtype = WeightType::stored;
 };
+
+// A value of each new token of each row (or `width` of them) as one tensor [rows, longest(, width)], NaN behind a row's
+// end.
+Tensor stacked(const std::vector<GeneratedSequence>& rows, std::vector<float> GeneratedSequence::*values,
+               int64_t width = 1) {
+  std::size_t longest = 0;
+  for (const GeneratedSequence& row : rows) longest = std::max(longest, (row.*values).size());
+  const int64_t count = static_cast<int64_t>(rows.size()), steps = static_cast<int64_t>(longest) / width;
+  Tensor out = Tensor::zeros(DType::f32, width == 1 ? Shape{count, steps} : Shape{count, steps, width});
+  float* to = out.mutable_data<float>();
+  for (const GeneratedSequence& row : rows) {
+    std::fill(std::copy((row.*values).begin(), (row.*values).end(), to), to + longest,
+              std::numeric_limits<float>::quiet_NaN());
+    to += longest;
+  }
+  return out;
+}
 
 void run(const GenerateArguments& args) {
   const auto file = SafetensorsFile::open(args.inputs);
@@ -44,6 +62,13 @@ void run(const GenerateArguments& args) {
   const GenerateOutput out = generate(*model, inputs, config);
   std::vector<std::pair<std::string, Tensor>> tensors{{"sequences", out.sequences}};
   if (out.sequences_scores.defined()) tensors.emplace_back("sequences_scores", out.sequences_scores);
+  if (config.output_scores.value_or(false)) {
+    tensors.emplace_back("transition_scores", stacked(out.rows, &GeneratedSequence::scores));
+    tensors.emplace_back("logprobs", stacked(out.rows, &GeneratedSequence::logprobs));
+  }
+  if (config.output_logits.value_or(false) && config.num_beams.value_or(1) == 1) {
+    tensors.emplace_back("logits", stacked(out.rows, &GeneratedSequence::logits, model->vocab_size()));
+  }
   save_safetensors(args.output, tensors);
 }
 
@@ -122,8 +147,8 @@ void add_generate(CLI::App& app) {
       ->required();
   command
       .add_option("--output", args->output,
-                  "safetensors file for sequences and, with --output-scores, "
-                  "sequences_scores")
+                  "safetensors file for sequences; with --output-scores also each new token's transition_scores and "
+                  "logprobs (beam search: and sequences_scores), with --output-logits its logits")
       ->required();
   // The defaults shown are those of a model whose files say nothing.
   add_options(command, list_fields(GenerationConfig().with(Value())), {args, &args->words});
