@@ -163,8 +163,11 @@ class Engine::Impl {
     if (encoder_decoder_) {
       if (request.input_ids.empty()) throw Error(ErrorCode::invalid_argument, "the source is empty", "input_ids");
       job->prompt = request.decoder_input_ids;
-      const std::optional<int64_t> start =
-          config.decoder_start_token_id ? config.decoder_start_token_id : config.bos_token_id;
+      std::optional<int64_t> start = config.bos_token_id;
+      if (const auto& given = config.decoder_start_token_id; given && !given->empty()) {
+        check_argument(given->size() == 1, "several ids for one row", "decoder_start_token_id");
+        start = given->front();
+      }
       if (!start) {
         throw Error(ErrorCode::invalid_argument, "an encoder-decoder needs it, or bos_token_id, to start from",
                     "decoder_start_token_id");

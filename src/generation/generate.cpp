@@ -66,6 +66,13 @@ GenerateOutput generate(const PretrainedModel& model, const GenerateInputs& inpu
   }
   check_argument(options.streamer == nullptr || batch <= 1, "a streamer follows one prompt", "streamer");
 
+  const std::vector<int64_t> starts = config.decoder_start_token_id.value_or(std::vector<int64_t>{});
+  if (encoder_decoder && starts.size() > 1 && static_cast<int64_t>(starts.size()) != batch) {
+    throw Error(ErrorCode::invalid_argument,
+                std::to_string(starts.size()) + " ids for a batch of " + std::to_string(batch),
+                "decoder_start_token_id");
+  }
+
   std::vector<GenerationRequest> requests;
   for (int64_t i = 0; i < batch; ++i) {
     GenerationRequest request;
@@ -77,6 +84,7 @@ GenerateOutput generate(const PretrainedModel& model, const GenerateInputs& inpu
       request.attention_mask = mask_of(request.input_ids, config);
     }
     request.config = config;
+    if (starts.size() > 1) request.config.decoder_start_token_id = {{starts[static_cast<std::size_t>(i)]}};
     request.logits_processor = options.logits_processor;
     request.stopping_criteria = options.stopping_criteria;
     request.prefix_allowed_tokens_fn = options.prefix_allowed_tokens_fn;

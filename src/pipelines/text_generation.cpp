@@ -15,24 +15,6 @@ namespace {
 
 std::vector<int32_t> narrow(std::span<const int64_t> ids) { return {ids.begin(), ids.end()}; }
 
-// What each token adds to a text, for stop strings: it is decoded behind others, as in the middle of one.
-std::shared_ptr<const StopStringCriteria::TokenTexts> token_texts(const Tokenizer& tokenizer) {
-  constexpr std::string_view kBefore = "abcdef";
-  std::vector<std::string> tokens = tokenizer.encode(kBefore, {.add_special_tokens = false}).tokens;
-  tokens.emplace_back();
-  auto texts = std::make_shared<StopStringCriteria::TokenTexts>();
-  for (int64_t id = 0; id < tokenizer.size(); ++id) {
-    texts->emplace_back();
-    const auto token = tokenizer.id_to_token(static_cast<int32_t>(id));
-    if (!token) continue;
-    tokens.back() = std::string(*token);
-    const std::string text = tokenizer.convert_tokens_to_string(tokens);
-    const std::size_t at = text.find(kBefore);
-    if (at != std::string::npos) texts->back() = text.substr(at + kBefore.size());
-  }
-  return texts;
-}
-
 }  // namespace
 
 void TextGenerationOptions::fields(FieldVisitor& f) {
@@ -90,7 +72,10 @@ std::vector<std::vector<GeneratedText>> TextGeneration::generate_all(std::span<c
   const GenerationConfig config = config_for(call);
   const DecodeOptions decode{.skip_special_tokens = options.skip_special_tokens,
                              .clean_up_tokenization_spaces = options.clean_up_tokenization_spaces};
-  const auto texts = config.stop_strings.is_null() ? nullptr : token_texts(*tokenizer_);
+  std::shared_ptr<const StopStringCriteria::TokenTexts> texts;
+  if (!config.stop_strings.is_null()) {
+    texts = std::make_shared<StopStringCriteria::TokenTexts>(tokenizer_->token_texts());
+  }
   check_argument(!options.on_text || inputs.size() <= 1, "only one prompt can be streamed", "on_text");
   std::vector<GenerationRequest> requests;
   for (const Value& input : inputs) {

@@ -5,8 +5,10 @@
 #include "transformers/tokenizers/tokenizer.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
+#include "byte_level.hpp"
 #include "text_cleanup.hpp"
 #include "tokenizer_impl.hpp"
 #include "transformers/base/error.hpp"
@@ -647,6 +649,64 @@ std::string Tokenizer::convert_tokens_to_string(std::span<const std::string> tok
     out += token;
   }
   return out;
+}
+
+namespace {
+
+// Whether the decoder is of this type, or a sequence with one inside.
+template <class D>
+bool decodes_with(const Decoder& decoder) {
+  if (const auto* sequence = std::get_if<DecoderSequence>(&decoder.value)) {
+    return std::any_of(sequence->children.begin(), sequence->children.end(), decodes_with<D>);
+  }
+  return std::holds_alternative<D>(decoder.value);
+}
+
+// The bytes that the characters of a byte-level token stand for; none if one stands for no byte.
+std::optional<std::string> from_byte_level(std::string_view token) {
+  std::string bytes;
+  for (std::size_t at = 0; at < token.size();) {
+    const int byte = byte_of(unicode::next(token, at));
+    if (byte < 0) return std::nullopt;
+    bytes += static_cast<char>(byte);
+  }
+  return bytes;
+}
+
+// The byte of <0x..>.
+std::optional<std::string> from_byte_fallback(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || !token.ends_with('>')) return std::nullopt;
+  unsigned byte = 0;
+  const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, byte, 16);
+  if (error != std::errc() || end != token.data() + 5) return std::nullopt;
+  return std::string(1, static_cast<char>(byte));
+}
+
+}  // namespace
+
+std::vector<std::string> Tokenizer::token_texts() const {
+  constexpr std::string_view kBefore = "abcdef";
+  EncodeOptions plain;
+  plain.add_special_tokens = false;
+  const std::vector<std::string> before = encode(kBefore, plain).tokens;
+  const bool fallback = impl_->decoder && decodes_with<ByteFallback>(*impl_->decoder);
+  const bool byte_level = !fallback && impl_->decoder && decodes_with<ByteLevelDecoder>(*impl_->decoder);
+  std::vector<std::string> texts(static_cast<std::size_t>(impl_->highest_id + 1));
+  for_each_text(texts.size(), [&](std::size_t id) {
+    const auto token = impl_->id_to_token(static_cast<int32_t>(id));
+    if (!token) return;
+    const auto bytes = byte_level ? from_byte_level(*token) : fallback ? from_byte_fallback(*token) : std::nullopt;
+    if (bytes) {
+      texts[id] = *bytes;
+      return;
+    }
+    std::vector<std::string> tokens = before;
+    tokens.emplace_back(*token);
+    const std::string text = convert_tokens_to_string(tokens);
+    const std::size_t at = text.find(kBefore);
+    if (at != std::string::npos) texts[id] = text.substr(at + kBefore.size());
+  });
+  return texts;
 }
 
 std::optional<int32_t> Tokenizer::token_to_id(std::string_view token) const { return impl_->token_to_id(token); }

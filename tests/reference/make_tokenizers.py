@@ -445,6 +445,26 @@ def make_case(name):
     print(f"{name:28} {meta['hf_class']:18} {len(tok):6} tokens {len(rows):5} rows {errors:3} errors {unknown:5} unknown {sum(sizes.values()):7} bytes")
 
 
+TOKEN_TEXTS = ["bpe-gpt2", "bpe-llama", "bpe-gemma", "bpe-qwen2", "unigram-bytes", "unigram-xlm-roberta", "json-template", "vocab-distilbert"]
+
+
+def make_token_texts():
+    """What each token adds to a text, as stop strings see it: {case: hexadecimal bytes by id, null where there is none}."""
+    from transformers.generation.stopping_criteria import StopStringCriteria as Criteria
+
+    texts = {}
+    for name in TOKEN_TEXTS:
+        tok = transformers.AutoTokenizer.from_pretrained(os.path.join(OUT, name))
+        try:
+            clean = Criteria.clean_tokenizer_vocab(tok, stop_string_matching_mode=Criteria._get_stop_string_matching_mode(tok))
+        except ValueError as error:  # its vocabulary cannot spell the text that tokens are put behind
+            print(f"{name}: {error}")
+            continue
+        by_id = {i: (t if isinstance(t, bytes) else t.encode()).hex() for t, i in zip(*clean)}
+        texts[name] = [by_id.get(i) for i in range(max(by_id) + 1)]
+    write(os.path.join(OUT, "token-texts.json"), "{\n" + ",\n".join(f"{json.dumps(n)}: {json.dumps(t, separators=(',', ':'))}" for n, t in texts.items()) + "\n}\n")
+
+
 def REAL_VOCAB(name):
     with open(os.path.join(VOCABS, name, "vocab.txt"), encoding="utf-8", newline="") as f:
         return f.read()
@@ -465,6 +485,8 @@ def main():
     for name in CASES:
         if fnmatch.fnmatch(name, args.only):
             make_case(name)
+    if args.only in ("*", "token-texts"):
+        make_token_texts()
 
 
 if __name__ == "__main__":

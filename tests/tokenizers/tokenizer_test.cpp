@@ -382,5 +382,28 @@ TEST(Threads, AnErrorInABatchReachesTheCaller) {
                bert().encode_batch(texts, {.truncation = TruncationStrategy::only_second, .max_length = 4}));
 }
 
+// What Hugging Face's stop strings take tokens for (tests/reference/make_tokenizers.py).
+TEST(ReferenceTokenTexts, AreTheBytesThatTokensAdd) {
+  const std::string path = std::string(TCPP_TEST_DATA) + "/tokenizers/token-texts.json";
+  const Value cases = parse_json(read_file(path), path);
+  for (const auto& [name, expected] : cases.as_object()) {
+    SCOPED_TRACE(name);
+    const auto tokenizer = AutoTokenizer::from_pretrained(std::string(TCPP_TEST_DATA) + "/tokenizers/" + name);
+    const std::vector<std::string> texts = tokenizer->token_texts();
+    ASSERT_EQ(texts.size(), expected.as_array().size());
+    for (std::size_t id = 0; id < texts.size(); ++id) {
+      std::string hexadecimal;
+      for (const char c : texts[id]) {
+        constexpr std::string_view kDigits = "0123456789abcdef";
+        const auto byte = static_cast<unsigned char>(c);
+        hexadecimal += kDigits[byte >> 4];
+        hexadecimal += kDigits[byte & 15];
+      }
+      const Value& want = expected.as_array()[id];
+      EXPECT_EQ(hexadecimal, want.is_null() ? "" : want.as_string()) << "id " << id;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace transformers

@@ -52,8 +52,8 @@ struct TCPP_API GenerationConfig {
   std::optional<bool> output_scores = {}, output_logits = {}, return_dict_in_generate = {};  // false
   std::optional<int64_t> pad_token_id = {}, bos_token_id = {};
   std::optional<std::vector<int64_t>> eos_token_id = {};
-  std::optional<int64_t> decoder_start_token_id = {};
-  std::optional<int64_t> prefill_chunk_size = {};  // tokens of a prompt in one forward pass
+  std::optional<std::vector<int64_t>> decoder_start_token_id = {};  // one, or one for each row of the batch
+  std::optional<int64_t> prefill_chunk_size = {};                   // tokens of a prompt in one forward pass
 
   // Speculation, which Hugging Face uses to be faster: accepted, the tokens are the same without.
   std::optional<int64_t> prompt_lookup_num_tokens = {}, max_matching_ngram_size = {};

@@ -165,6 +165,10 @@ class TCPP_API Tokenizer {
                                         const DecodeOptions& options = {}) const;
   // Tokens joined by the decoder: {"un", "##do"} -> "undo".
   std::string convert_tokens_to_string(std::span<const std::string> tokens) const;
+  // By id, the bytes that each token adds to a text it stands in the middle of: " the", half a character. Ids that the
+  // vocabulary skips add none. Stop strings and constraints are matched against them.
+  // Source: transformers/generation/stopping_criteria.py (5.23), clean_tokenizer_vocab.
+  std::vector<std::string> token_texts() const;
 
   // The conversation, an array of messages, as the model's chat template writes it (HF's tokenize=False). Of several
   // templates the one called "tool_use" is taken when there are tools and it exists, else "default".
