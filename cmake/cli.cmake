@@ -8,6 +8,7 @@ if(_cli_sources)
   # CLI11 is most of what these files cost to compile, and nothing in them is worth optimising: the work is the library's.
   target_precompile_headers(tcpp PRIVATE <CLI/CLI.hpp>)
   target_compile_options(tcpp PRIVATE $<$<NOT:$<OR:$<CONFIG:Debug>,$<CXX_COMPILER_ID:MSVC>>>:-O1>)
+  tcpp_unity(tcpp 6)
   file(RELATIVE_PATH _lib_from_bin ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
   set_target_properties(tcpp PROPERTIES INSTALL_RPATH "$ORIGIN/${_lib_from_bin}")
 endif()

@@ -51,6 +51,9 @@ foreach(_row IN LISTS _rows)
 endforeach()
 
 file(GLOB _kernel_drivers CONFIGURE_DEPENDS ${_kernels_dir}/*.cpp)
+if(NOT MSVC)
+  set_source_files_properties(${_kernel_drivers} PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
+endif()
 target_sources(transformers PRIVATE ${_kernel_drivers} ${_isa_portable_units} ${_isa_units})
 
 # A function that the linker may take from any of several translation units must not be compiled with an ISA's flags: it

@@ -1,7 +1,7 @@
 # The two library targets, static or shared (BUILD_SHARED_LIBS):
 #   transformers::tokenizers     src/base + src/tokenizers; links nothing else of ours
 #   transformers::transformers   everything above, on top of it
-# and tcpp_options(TARGET), the compile options of every target of this project.
+# and tcpp_options(TARGET), the compile options of every target of this project; tcpp_unity(TARGET SIZE) for large ones.
 
 set(_ccache "")
 if(TCPP_USE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
@@ -25,6 +25,14 @@ function(tcpp_options target)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
       target_compile_options(${target} PRIVATE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)  # false alarms on std::string (GCC bugs 105651, 105329)
     endif()
+  endif()
+endfunction()
+
+# Files of `target` without flags of their own are compiled `size` at a time.
+function(tcpp_unity target size)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${TCPP_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE ${size})
+  if(TCPP_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)  # it takes the files for headers
   endif()
 endfunction()
 
@@ -71,29 +79,52 @@ if(NOT BUILD_SHARED_LIBS)
   endif()
 endif()
 
-# One translation unit per family of models/families.def, so that families compile in parallel and touching one rebuilds one.
+# One translation unit per handful of families of models/families.def: families share most of what they instantiate.
+set(_families_per_unit 1)
+if(TCPP_UNITY_BUILD)
+  set(_families_per_unit 6)
+endif()
 set(_family_sources "")
 set(_families_def ${PROJECT_SOURCE_DIR}/include/transformers/models/families.def)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${_families_def})
 file(STRINGS ${_families_def} _rows REGEX "^TCPP_FAMILY\\([a-z0-9_]+\\)")
-foreach(_row IN LISTS _rows)
-  string(REGEX REPLACE "^TCPP_FAMILY\\(([a-z0-9_]+)\\).*" "\\1" _family "${_row}")
-  set(_unit ${PROJECT_BINARY_DIR}/families/${_family}.cpp)
-  file(CONFIGURE OUTPUT ${_unit} @ONLY CONTENT [[// Written by cmake/library.cmake from include/transformers/models/families.def.
-#include "transformers/models/@_family@.hpp"
-TCPP_DEFINE_FAMILY(@_family@)
-]])
+list(TRANSFORM _rows REPLACE "^TCPP_FAMILY\\(([a-z0-9_]+)\\).*" "\\1")
+set(_unit_number 0)
+while(_rows)
+  set(_text "// Written by cmake/library.cmake from include/transformers/models/families.def.\n")
+  list(SUBLIST _rows 0 ${_families_per_unit} _families)
+  list(REMOVE_ITEM _rows ${_families})
+  foreach(_family IN LISTS _families)
+    string(APPEND _text "#include \"transformers/models/${_family}.hpp\"\nTCPP_DEFINE_FAMILY(${_family})\n")
+  endforeach()
+  math(EXPR _unit_number "${_unit_number} + 1")
+  set(_unit ${PROJECT_BINARY_DIR}/families/families_${_unit_number}.cpp)
+  file(CONFIGURE OUTPUT ${_unit} @ONLY CONTENT "${_text}")
   list(APPEND _family_sources ${_unit})
-endforeach()
-# A program carries every family and runs one or two. What is worth optimising is in the kernels, which these files call.
-set_source_files_properties(${_family_sources} PROPERTIES COMPILE_OPTIONS
-                            "$<$<NOT:$<OR:$<CONFIG:Debug>,$<CXX_COMPILER_ID:MSVC>>>:-Os>")
+endwhile()
 
 # src/kernels is added by cmake/kernels.cmake: its files need per-ISA flags.
 _tcpp_sources(_library_sources tensor io nn heads models generation pipelines)
 list(APPEND _library_sources ${_family_sources})
 _tcpp_library(transformers transformers ${_library_sources})
 target_link_libraries(transformers PUBLIC transformers_tokenizers)
+
+# What is worth optimising for speed is in the kernels (flags of their own: cmake/kernels.cmake) and in the files below: whatever
+# runs per character, per byte of JSON or per logit. The rest runs once per model, request or row; small code starts and
+# compiles faster, and so does a handful of files compiled as one.
+set(_fast ${_tokenizers_sources} ${_library_sources})
+set(_fast_tokenizers "added_tokens|bert_path|bpe|byte_level_path|decoders|models|normalized_string|normalizers|pre_tokenizers"
+                     "processors|regex|scanners|text_properties|tokenizer|unicode|unigram|vocab")
+list(JOIN _fast_tokenizers "|" _fast_tokenizers)
+list(FILTER _fast INCLUDE REGEX "/base/(json|parallel)\\.|/tensor/|/generation/(logits_process|sampling)\\.|/tokenizers/(${_fast_tokenizers})\\.")
+if(NOT MSVC AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set_source_files_properties(${_fast} PROPERTIES COMPILE_OPTIONS -O3)
+  foreach(_target transformers_tokenizers transformers)
+    target_compile_options(${_target} PRIVATE -Os)
+  endforeach()
+endif()
+tcpp_unity(transformers_tokenizers 8)
+tcpp_unity(transformers 8)
 
 # Where bundled models lie, as a ';'-separated list searched in order (after TCPP_MODELS_DIR and the program's own
 # ../share/transformers/models): this source tree's, then the installed ones.
@@ -102,5 +133,4 @@ if(TCPP_FIND_SOURCE_MODELS)
   list(PREPEND _models_dirs ${PROJECT_SOURCE_DIR}/models)
 endif()
 string(REPLACE ";" "\\;" _models_dirs "${_models_dirs}")
-_tcpp_sources(_models_sources models)
-set_property(SOURCE ${_models_sources} APPEND PROPERTY COMPILE_DEFINITIONS "TCPP_BUNDLED_MODELS_DIRS=\"${_models_dirs}\"")
+set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/models/locate.cpp APPEND PROPERTY COMPILE_DEFINITIONS "TCPP_BUNDLED_MODELS_DIRS=\"${_models_dirs}\"")

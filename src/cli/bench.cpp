@@ -17,13 +17,13 @@ namespace {
 
 double megabytes(int64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
-struct ForwardArguments {
+struct BenchForwardArguments {
   std::string model, lengths;
   int64_t batch = 1, seq = 128, runs = 10;
   WeightType dtype = WeightType::stored;
 };
 
-std::vector<int64_t> read_lengths(const ForwardArguments& args) {
+std::vector<int64_t> read_lengths(const BenchForwardArguments& args) {
   if (args.lengths.empty()) return std::vector<int64_t>(static_cast<std::size_t>(args.batch), args.seq);
   const std::string text = read_file(args.lengths);
   std::vector<int64_t> lengths;
@@ -47,7 +47,7 @@ std::vector<int64_t> read_lengths(const ForwardArguments& args) {
   return lengths;
 }
 
-void bench_forward(const ForwardArguments& args) {
+void bench_forward(const BenchForwardArguments& args) {
   const std::vector<int64_t> lengths = read_lengths(args);
   const double before = now_seconds();
   const auto model = PretrainedModel::from_pretrained(find_model(args.model), {.dtype = args.dtype});
@@ -135,7 +135,7 @@ void add_bench(CLI::App& app) {
   command.require_subcommand(1);
 
   CLI::App& forward = *command.add_subcommand("forward", "forward passes over random tokens");
-  auto f = std::make_shared<ForwardArguments>();
+  auto f = std::make_shared<BenchForwardArguments>();
   forward.add_option("MODEL", f->model, "directory or bundled model")->required();
   forward.add_option("--batch", f->batch, "sequences")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   forward.add_option("--seq", f->seq, "tokens of a sequence (the longest)")

@@ -9,12 +9,12 @@
 #include "base/little_endian.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/value.hpp"
+#include "transformers/io/weight_file.hpp"
 
 namespace transformers {
 namespace {
 
 constexpr std::size_t kMaxNodes = std::size_t{1} << 22;  // a checkpoint of 10^5 tensors has about 1.5 million
-constexpr std::size_t kMaxRank = 64;                     // PyTorch's
 
 struct StorageType {
   std::string_view name;

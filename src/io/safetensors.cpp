@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kMaxHeaderBytes = 100'000'000;  // the reference implementation's limit
-constexpr std::size_t kMaxRank = 64;                  // PyTorch's
 
 [[noreturn]] void corrupt(const std::string& message, const std::string& where) {
   throw Error(ErrorCode::corrupt_file, message, where);

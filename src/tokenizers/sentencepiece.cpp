@@ -15,10 +15,10 @@ namespace transformers {
 namespace {
 
 // One message of the protocol buffers encoding, field by field.
-class Message {
+class ProtoMessage {
  public:
   // `offset` is where the message stands in the file.
-  Message(std::string_view bytes, std::size_t offset, const std::string& where)
+  ProtoMessage(std::string_view bytes, std::size_t offset, const std::string& where)
       : bytes_(bytes), offset_(offset), where_(where) {}
 
   enum Wire : uint32_t { varint = 0, fixed64 = 1, length = 2, fixed32 = 5 };
@@ -58,7 +58,7 @@ class Message {
     return true;
   }
 
-  Message message() {
+  ProtoMessage message() {
     expect(length);
     return {data, offset_ + at_ - data.size(), where_};
   }
@@ -113,7 +113,7 @@ class Message {
   const std::string& where_;
 };
 
-void read_trainer(Message m, SentencePieceModel& out) {
+void read_trainer(ProtoMessage m, SentencePieceModel& out) {
   while (m.next()) {
     if (m.field == 3) {
       const int32_t kind = m.integer();
@@ -129,12 +129,12 @@ void read_trainer(Message m, SentencePieceModel& out) {
 
 SentencePieceModel read_sentencepiece(std::string_view bytes, const std::string& where) {
   SentencePieceModel out;
-  Message m(bytes, 0, where);
+  ProtoMessage m(bytes, 0, where);
   std::unordered_map<std::string_view, std::size_t> seen;
   while (m.next()) {
     if (m.field == 1) {
       SentencePieceModel::Piece piece;
-      Message p = m.message();
+      ProtoMessage p = m.message();
       std::string_view text;
       while (p.next()) {
         if (p.field == 1) text = p.text();
@@ -150,7 +150,7 @@ SentencePieceModel read_sentencepiece(std::string_view bytes, const std::string&
     } else if (m.field == 2) {
       read_trainer(m.message(), out);
     } else if (m.field == 3) {
-      Message n = m.message();
+      ProtoMessage n = m.message();
       while (n.next()) {
         if (n.field == 2) out.precompiled_charsmap = n.raw();
       }

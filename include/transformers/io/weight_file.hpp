@@ -16,6 +16,8 @@
 
 namespace transformers {
 
+inline constexpr std::size_t kMaxRank = 64;  // of a tensor in a file: PyTorch's limit
+
 // Immutable; all functions may be called concurrently.
 class TCPP_API WeightFile {
  public:
