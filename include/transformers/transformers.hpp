@@ -16,6 +16,7 @@
 #include "transformers/models/pretrained_model.hpp"
 #include "transformers/pipelines/feature_extraction.hpp"
 #include "transformers/pipelines/pipeline.hpp"
+#include "transformers/pipelines/question_answering.hpp"
 #include "transformers/pipelines/text_classification.hpp"
 #include "transformers/pipelines/text_generation.hpp"
 #include "transformers/pipelines/token_classification.hpp"

@@ -83,56 +83,62 @@ CLI::Option* add_dtype(CLI::App& app, WeightType& dtype) {
       ->type_name("DTYPE");
 }
 
-Inputs::Inputs(std::vector<std::string> texts, const std::string& file) : texts_(std::move(texts)) {
-  const bool standard_input = file == "-" || (file.empty() && texts_.size() == 1 && texts_[0] == "-");
-  if (!file.empty() && !texts_.empty()) {
-    throw CLI::ValidationError("give texts or --input, not both");
-  }
+Inputs::Inputs(std::vector<std::string> texts, const std::string& file) {
+  const bool standard_input = file == "-" || (file.empty() && texts.size() == 1 && texts[0] == "-");
+  if (!file.empty() && !texts.empty()) throw CLI::ValidationError("give texts or --input, not both");
   if (standard_input) {
     file_ = stdin;
-    texts_.clear();
+    name_ = "standard input";
   } else if (!file.empty()) {
     file_ = std::fopen(file.c_str(), "rb");
     if (file_ == nullptr) {
       throw Error(errno == ENOENT ? ErrorCode::not_found : ErrorCode::io,
                   std::string("cannot open: ") + std::strerror(errno), file);
     }
+    name_ = file;
     json_lines_ = file.ends_with(".jsonl");
     total_ = count_lines(file);
-  } else if (texts_.empty()) {
+  } else if (texts.empty()) {
     throw CLI::ValidationError("give a TEXT, --input FILE, or - for standard input");
   } else {
-    total_ = static_cast<int64_t>(texts_.size());
+    values_.assign(texts.begin(), texts.end());
+    total_ = static_cast<int64_t>(values_.size());
   }
 }
+
+Inputs::Inputs(std::vector<Value> values) : values_(std::move(values)), total_(static_cast<int64_t>(values_.size())) {}
 
 Inputs::~Inputs() {
   if (file_ != nullptr && file_ != stdin) std::fclose(file_);
 }
 
+std::string Inputs::place() const { return file_ == nullptr ? "" : name_ + ":" + std::to_string(line_); }
+
 bool Inputs::next(Value& value, std::string& error) {
   error.clear();
   if (file_ == nullptr) {
-    if (next_text_ == texts_.size()) return false;
-    value = texts_[next_text_++];
+    if (next_value_ == values_.size()) return false;
+    value = std::move(values_[next_value_++]);
     return true;
   }
   std::string line;
   if (!read_line(file_, line)) return false;
+  ++line_;
   if (!json_lines_) {
     value = std::move(line);
     return true;
   }
   try {
-    value = parse_json(line, "input line");
+    value = parse_json(line, place());
   } catch (const Error& e) {
     error = e.what();
   }
   return true;
 }
 
-Progress::Progress(int64_t total)
+Progress::Progress(int64_t total, int64_t done)
     : total_(total),
+      done_before_(done),
       enabled_(::isatty(STDERR_FILENO) != 0 && total != 1),
       start_(std::chrono::steady_clock::now()),
       last_(start_) {}
@@ -145,7 +151,7 @@ void Progress::update(int64_t done) {
   last_ = now;
   shown_ = true;
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  const double rate = static_cast<double>(done) / seconds;
+  const double rate = static_cast<double>(done - done_before_) / seconds;
   if (total_ > 0) {
     constexpr int kWidth = 30;
     const int filled = static_cast<int>(std::min<int64_t>(kWidth, done * kWidth / total_));
@@ -158,8 +164,15 @@ void Progress::update(int64_t done) {
   std::fflush(stderr);
 }
 
-Progress::~Progress() {
-  if (shown_) std::fprintf(stderr, "\r%70s\r", "");
+Progress::~Progress() { clear(); }
+
+void Progress::clear() {
+  if (shown_) std::fprintf(stderr, "\r\x1b[K");
+}
+
+void Progress::message(const std::string& line) {
+  clear();
+  std::fprintf(stderr, "%s\n", line.c_str());
 }
 
 void print_line(std::string_view line) {

@@ -48,24 +48,29 @@ CLI::Option* add_threads(CLI::App& app);
 // --dtype, into `dtype`, which keeps its value without it.
 CLI::Option* add_dtype(CLI::App& app, WeightType& dtype);
 
-// The inputs of a command: texts of the command line, or the lines of a file ("-": standard input), read as they are
+// The inputs of a command: values of the command line, or the lines of a file ("-": standard input), read as they are
 // asked for. Lines end at '\n' only. With `jsonl` (a file named *.jsonl) every line is a JSON value.
 class Inputs {
  public:
-  // `file` empty: the texts. A single text "-" is standard input. Error(invalid_argument) when there is neither.
+  // `file` empty: the texts. A single text "-" is standard input. CLI::ValidationError when there is neither.
   Inputs(std::vector<std::string> texts, const std::string& file);
+  explicit Inputs(std::vector<Value> values);
   ~Inputs();
   // The next input, or false at the end. `error` is set instead of `value` for a line that is no JSON.
   bool next(Value& value, std::string& error);
   // The inputs there are, -1 where not known before the end.
   int64_t total() const noexcept { return total_; }
-  // Exactly one text, given on the command line.
-  bool single() const noexcept { return file_ == nullptr && texts_.size() == 1; }
+  // Exactly one, given on the command line.
+  bool single() const noexcept { return file_ == nullptr && values_.size() == 1; }
+  // The file's name and the number of the line that next() gave last, "big.jsonl:3"; "" for values.
+  std::string place() const;
 
  private:
-  std::vector<std::string> texts_;
-  std::size_t next_text_ = 0;
+  std::vector<Value> values_;
+  std::size_t next_value_ = 0;
   std::FILE* file_ = nullptr;
+  std::string name_;
+  int64_t line_ = 0;
   bool json_lines_ = false;
   int64_t total_ = -1;
 };
@@ -73,12 +78,17 @@ class Inputs {
 // A bar on standard error: only when that is a terminal and the work takes more than a second.
 class Progress {
  public:
-  explicit Progress(int64_t total);
+  // `done` of them were done before.
+  explicit Progress(int64_t total, int64_t done = 0);
   ~Progress();
   void update(int64_t done);
+  // A line on standard error, the bar out of its way.
+  void message(const std::string& line);
 
  private:
-  int64_t total_;
+  void clear();
+
+  int64_t total_, done_before_;
   bool enabled_;
   bool shown_ = false;
   std::chrono::steady_clock::time_point start_, last_;

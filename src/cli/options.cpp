@@ -9,13 +9,6 @@
 namespace transformers::cli {
 namespace {
 
-std::string kebab(std::string name) {
-  for (char& c : name) {
-    if (c == '_') c = '-';
-  }
-  return name;
-}
-
 template <class Number>
 Number parse_number(const std::string& text, const std::string& flag) {
   Number value{};
@@ -33,7 +26,12 @@ Value parse_option(const FieldInfo& field, const std::vector<std::string>& words
     for (const std::string& word : words) {
       for (std::size_t begin = 0; begin <= word.size();) {
         const std::size_t comma = std::min(word.find(',', begin), word.size());
-        out.push_back(word.substr(begin, comma - begin));
+        std::string item = word.substr(begin, comma - begin);
+        if (item.size() < word.size()) {  // "a, b" is a and b
+          item.erase(0, item.find_first_not_of(' '));
+          item.erase(item.find_last_not_of(' ') + 1);
+        }
+        if (!item.empty() || word.empty()) out.push_back(std::move(item));
         begin = comma + 1;
       }
     }
@@ -60,6 +58,12 @@ Value parse_option(const FieldInfo& field, const std::vector<std::string>& words
 
 }  // namespace
 
+std::string option_flag(std::string_view name) {
+  std::string flag = "--" + std::string(name);
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
 Value OptionWords::options() const {
   Value all = values;
   for (const auto& [name, word] : flags) {
@@ -70,10 +74,10 @@ Value OptionWords::options() const {
 
 void add_options(CLI::App& app, const std::vector<FieldInfo>& fields, const std::shared_ptr<OptionWords>& words) {
   for (const FieldInfo& field : fields) {
-    const std::string flag = "--" + kebab(field.name);
+    const std::string flag = option_flag(field.name);
     const std::string help = field.help + " (default: " + (field.value.is_null() ? "none" : to_json(field.value)) + ")";
     if (field.type == "bool" || (field.type == "value" && field.value.is_boolean())) {
-      app.add_flag(flag + ",!--no-" + kebab(field.name), words->flags[field.name], help);
+      app.add_flag(flag + ",!--no-" + flag.substr(2), words->flags[field.name], help);
     } else {
       app.add_option_function<std::vector<std::string>>(
              flag,

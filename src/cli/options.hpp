@@ -22,6 +22,9 @@ struct OptionWords {
   Value options() const;
 };
 
+// "--max-length" of max_length
+std::string option_flag(std::string_view name);
+
 // One flag for each field: --x VALUE; --x and --no-x for booleans, --x=word where there is more to say than yes and no.
 // Lists are comma-separated or the flag repeated, "none" is None, a value of several types is JSON where it begins with
 // a bracket.

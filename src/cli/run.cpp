@@ -1,10 +1,13 @@
 // tcpp run TASK: the pipeline of a task over texts, each line of a file, or standard input.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 
 #include "command.hpp"
 #include "options.hpp"
@@ -15,11 +18,27 @@
 namespace transformers::cli {
 namespace {
 
-constexpr std::size_t kInputsPerCall = 1024;
+// Inputs that are read, answered and written together: enough to fill batches with, few enough to hold in memory and to
+// do again when a run is cut off.
+constexpr std::size_t kInputsPerWindow = 1024, kBytesPerWindow = std::size_t{4} << 20;
+
+// Bytes of text, roughly.
+std::size_t size_of(const Value& value) {
+  std::size_t size = sizeof(Value);
+  if (value.is_string()) size += value.as_string().size();
+  if (value.is_array()) {
+    for (const Value& item : value.as_array()) size += size_of(item);
+  }
+  if (value.is_object()) {
+    for (const auto& [key, item] : value.as_object()) size += key.size() + size_of(item);
+  }
+  return size;
+}
 
 struct RunArguments {
   std::string task, model, input, output;
   std::vector<std::string> texts;
+  std::map<std::string, std::vector<std::string>> members;  // of inputs, by flags of their names
   bool json = false, resume = false;
   OptionWords words;
   WeightType dtype = WeightType::stored;
@@ -90,17 +109,79 @@ std::string readable(const Value& answer) {
   return to_json(answer);
 }
 
+// What the command line says of inputs that are objects: --question Q --context C. A text alone is the first member.
+class Members {
+ public:
+  Members(std::span<const InputName> names, const std::map<std::string, std::vector<std::string>>& given)
+      : names_(names), given_(given) {}
+
+  bool any() const { return !given_.empty(); }
+  // One input for each value of a flag that was repeated; the others stand for all.
+  std::vector<Value> inputs() const {
+    std::size_t count = 1;
+    for (const InputName& name : names_) {
+      if (!name.list) count = std::max(count, values(name).size());
+    }
+    std::vector<Value> out;
+    for (std::size_t i = 0; i < count; ++i) out.push_back(member_values(i, count, Value(Value::Object{})));
+    return out;
+  }
+  // An input from elsewhere, with the members that it does not have.
+  Value complete(Value input) const {
+    if (!any() || !(input.is_string() || input.is_object())) return input;
+    if (input.is_string()) input = Value::Object{{std::string(names_.front().name), std::move(input)}};
+    return member_values(0, 1, std::move(input));
+  }
+
+ private:
+  std::vector<std::string> values(const InputName& name) const {
+    const auto found = given_.find(std::string(name.name));
+    return found == given_.end() ? std::vector<std::string>{} : found->second;
+  }
+  Value member_values(std::size_t index, std::size_t count, Value object) const {
+    for (const InputName& name : names_) {
+      const std::vector<std::string> all = values(name);
+      if (all.empty() || object.find(name.name) != nullptr) continue;
+      if (name.list) {
+        object.set(std::string(name.name), Value::Array(all.begin(), all.end()));
+      } else if (all.size() == 1 || all.size() == count) {
+        object.set(std::string(name.name), all[all.size() == 1 ? 0 : index]);
+      } else {
+        throw CLI::ValidationError(option_flag(name.name), "given " + std::to_string(all.size()) + " times for " +
+                                                               std::to_string(count) + " inputs");
+      }
+    }
+    return object;
+  }
+  std::span<const InputName> names_;
+  const std::map<std::string, std::vector<std::string>>& given_;
+};
+
+Inputs inputs_of(RunArguments& args, const Members& members) {
+  if (members.any() && args.texts.empty() && args.input.empty()) return Inputs(members.inputs());
+  return Inputs(std::move(args.texts), args.input);
+}
+
+// One input of a window, and the line that answers it.
+struct Slot {
+  Value input;
+  std::string place, error;
+  std::string line;
+};
+
 void run(RunArguments& args) {
-  Inputs inputs(std::move(args.texts), args.input);
   const TaskInfo& task = find_task(args.task);
+  const Members members(task.inputs, args.members);
+  Inputs inputs = inputs_of(args, members);
   PipelineOptions options;
   options.model = args.model;
   options.load.dtype = args.dtype;
   const std::unique_ptr<Pipeline> pipe = task.make(options);
   const Value call = args.words.options();
+  pipe->run(std::span<const Value>{}, call);  // what is wrong with the options is not wrong with every line
 
-  int64_t done = 0;
-  if (args.resume && !args.output.empty()) done = whole_lines(args.output);
+  const bool to_file = !args.output.empty(), json = args.json || args.output.ends_with(".jsonl");
+  int64_t done = args.resume && to_file ? whole_lines(args.output) : 0;
   Sink sink(args.output, args.resume);
   Value value;
   std::string error;
@@ -108,46 +189,66 @@ void run(RunArguments& args) {
     if (!inputs.next(value, error)) break;
   }
 
-  const bool keep_going = !inputs.single() || !args.output.empty();
-  Progress progress(inputs.total());
+  const bool keep_going = !inputs.single() || to_file;
+  Progress progress(inputs.total(), done);
   bool failed = false;
-  const auto print_error = [&](const std::string& message) {
-    failed = true;
-    sink.line(args.json || !args.output.empty() ? to_json(Value::Object{{"error", message}}) : "error: " + message);
+  const auto line_of = [&](const Value& answer) {
+    if (json) return to_json(answer);
+    std::string text = readable(answer);
+    if (to_file) std::replace(text.begin(), text.end(), '\n', '\t');  // line N answers line N
+    return text;
   };
-  const auto print_answer = [&](const Value& answer) { sink.line(args.json ? to_json(answer) : readable(answer)); };
-
-  std::vector<Value> block;
-  const auto flush = [&] {
-    if (block.empty()) return;
+  // Fills in the lines of slots without an error. When some input is at fault, the others are answered without it.
+  const std::function<void(std::span<Slot*>)> answer = [&](std::span<Slot*> slots) {
+    if (slots.empty()) return;
+    std::vector<Value> block;
+    block.reserve(slots.size());
+    for (const Slot* slot : slots) block.push_back(slot->input);
     CallControl control;
     control.on_progress = [&](int64_t n, int64_t) { progress.update(done + n); };
     try {
-      for (const Value& answer : pipe->run(block, call, control)) print_answer(answer);
-    } catch (const Error&) {
+      const std::vector<Value> answers = pipe->run(block, call, control);
+      for (std::size_t i = 0; i < slots.size(); ++i) slots[i]->line = line_of(answers[i]);
+    } catch (const Error& e) {
       if (!keep_going) throw;
-      // Some input of the block is at fault: one by one, so that each line of the output answers its line of the input.
-      for (const Value& input : block) {
-        try {
-          print_answer(pipe->run({input}, call).front());
-        } catch (const Error& e) {
-          print_error(e.what());
-        }
+      if (slots.size() == 1) {
+        slots.front()->error = e.what();
+        return;
+      }
+      answer(slots.first(slots.size() / 2));
+      answer(slots.subspan(slots.size() / 2));
+    }
+  };
+
+  std::vector<Slot> window;
+  std::size_t bytes = 0;
+  const auto flush = [&] {
+    std::vector<Slot*> good;
+    for (Slot& slot : window) {
+      if (slot.error.empty()) good.push_back(&slot);
+    }
+    answer(good);
+    for (const Slot& slot : window) {
+      if (slot.error.empty()) {
+        sink.line(slot.line);
+        continue;
+      }
+      failed = true;
+      sink.line(json || to_file ? to_json(Value::Object{{"error", slot.error}}) : "error: " + slot.error);
+      if (!slot.place.empty()) {
+        const bool placed = slot.error.find(slot.place) != std::string::npos;
+        progress.message("error: " + slot.error + (placed ? "" : " (" + slot.place + ")"));
       }
     }
-    done += static_cast<int64_t>(block.size());
-    block.clear();
+    done += static_cast<int64_t>(window.size());
+    window.clear();
+    bytes = 0;
     sink.flush();
   };
   while (inputs.next(value, error)) {
-    if (!error.empty()) {
-      flush();
-      print_error(error);
-      ++done;
-      continue;
-    }
-    block.push_back(std::move(value));
-    if (block.size() == kInputsPerCall) flush();
+    bytes += size_of(value);
+    window.push_back({members.complete(std::move(value)), inputs.place(), std::move(error), {}});
+    if (window.size() == kInputsPerWindow || bytes > kBytesPerWindow) flush();
   }
   flush();
   if (failed) set_exit_status(1);
@@ -168,7 +269,7 @@ void add_run(CLI::App& app) {
   command.add_option("TASK", args->task, "the task")->required();
   command.add_option("--model", args->model, "directory or bundled model (default: the task's bundled model)");
   command.add_option("--input", args->input, "one text a line (- for standard input); *.jsonl: a JSON value a line");
-  command.add_option("--output", args->output, "write the answers to this file");
+  command.add_option("--output", args->output, "write the answers to this file, a line each; *.jsonl: as --json");
   command.add_flag("--json", args->json, "one JSON value per input, as Hugging Face's pipeline returns it");
   command.add_flag("--resume", args->resume, "with --output: go on behind the last whole line");
   add_threads(command);
@@ -180,6 +281,19 @@ void add_run(CLI::App& app) {
   if (word != words().end() && word + 1 != words().end() && !(word + 1)->starts_with('-')) {
     for (const TaskInfo& task : tasks()) {
       if (*(word + 1) == task.name || (!task.alias.empty() && *(word + 1) == task.alias)) {
+        for (const InputName& name : task.inputs) {
+          command
+              .add_option_function<std::vector<std::string>>(
+                  option_flag(name.name),
+                  [args, name](const std::vector<std::string>& given) {
+                    args->members[std::string(name.name)] = given;
+                  },
+                  std::string("this member of the inputs; ") +
+                      (name.list ? "repeated: its texts" : "repeated: of one input after the other"))
+              ->expected(1)
+              ->take_all()
+              ->allow_extra_args(false);
+        }
         add_options(command, task.options(), {args, &args->words});
       }
     }

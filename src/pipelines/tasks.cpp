@@ -4,12 +4,22 @@
 #include "transformers/base/error.hpp"
 #include "transformers/pipelines/feature_extraction.hpp"
 #include "transformers/pipelines/pipeline.hpp"
+#include "transformers/pipelines/question_answering.hpp"
 #include "transformers/pipelines/text_classification.hpp"
 #include "transformers/pipelines/text_generation.hpp"
 #include "transformers/pipelines/token_classification.hpp"
 
 namespace transformers {
 namespace {
+
+template <class Task>
+constexpr std::span<const InputName> inputs_of() {
+  if constexpr (requires { Task::kInputs; }) {
+    return Task::kInputs;
+  } else {
+    return {};
+  }
+}
 
 template <class Task>
 constexpr TaskInfo task_info(std::string_view name, std::string_view model, std::string_view alias,
@@ -19,6 +29,7 @@ constexpr TaskInfo task_info(std::string_view name, std::string_view model, std:
           model,
           description,
           Task::kHead,
+          inputs_of<Task>(),
           [] { return list_fields(typename Task::Options{}); },
           [](const PipelineOptions& options) -> std::unique_ptr<Pipeline> { return std::make_unique<Task>(options); }};
 }

@@ -119,6 +119,62 @@ TEST_F(Cli, ResumeGoesOnBehindTheLastWholeLine) {
   EXPECT_EQ(read_file(path("out.jsonl")), whole);
 }
 
+TEST_F(Cli, MembersOfInputsAreFlags) {
+  const std::string qa = std::string(TCPP_TEST_DATA) + "/pipelines/qa-bert",
+                    run_qa = "run question-answering --json --model " + qa;
+  write("in.jsonl", "{\"question\": \"Who, then?\", \"context\": \"Sarah, or Ada.\"}\n");
+  const Result file = run(run_qa + " --input " + path("in.jsonl"));
+  ASSERT_EQ(file.lines().size(), 1u) << file.err;
+  EXPECT_EQ(run(run_qa + " --question 'Who, then?' --context 'Sarah, or Ada.'").out, file.out);
+  EXPECT_EQ(run(run_qa + " --context 'Sarah, or Ada.' 'Who, then?'").out, file.out);
+  const Result two = run(run_qa + " --question 'Who, then?' --question Why --context 'Sarah, or Ada.'");
+  ASSERT_EQ(two.lines().size(), 2u);
+  EXPECT_EQ(two.lines()[0] + "\n", file.out);
+  EXPECT_EQ(run(run_qa + " --question a --question b --context c --context d --context e").status, 2);
+  EXPECT_EQ(run(run_qa + " --question a").status, 1);
+  EXPECT_NE(run("run question-answering --help").out.find("--context"), std::string::npos);
+  // A pair of texts.
+  write("pair.jsonl", "{\"text\": \"a\", \"text_pair\": \"b\"}\n");
+  const std::string classify = "run text-classification --json --model " + kClassifier;
+  EXPECT_EQ(run(classify + " --text-pair b a").out, run(classify + " --input " + path("pair.jsonl")).out);
+}
+
+TEST_F(Cli, BadLinesAreReportedWithTheirNumbersAndTheRestGoesOn) {
+  std::string text, too_long;
+  for (int i = 0; i < 100; ++i) too_long += "a ";
+  for (int i = 1; i <= 3000; ++i) text += i % 1000 == 7 ? too_long + "\n" : "line " + std::to_string(i) + "\n";
+  write("in.txt", text);
+  const Result r = run("run text-classification --model " + kClassifier + " --input " + path("in.txt") + " --output " +
+                       path("out.jsonl"));
+  EXPECT_EQ(r.status, 1);
+  EXPECT_EQ(r.out, "");
+  for (const char* line : {":7)", ":1007)", ":2007)"})
+    EXPECT_NE(r.err.find(path("in.txt") + line), std::string::npos) << r.err;
+  std::istringstream out(read_file(path("out.jsonl")));
+  int n = 0;
+  for (std::string line; std::getline(out, line);) {
+    const Value answer = parse_json(line, "line");
+    EXPECT_EQ(answer.find("error") != nullptr, ++n % 1000 == 7) << n;
+  }
+  EXPECT_EQ(n, 3000);
+}
+
+TEST_F(Cli, AnswersForPeopleKeepTheirLine) {
+  write("in.txt", "one\ntwo\n");
+  const Result r = run("run text-classification --top-k none --model " + kClassifier + " --input " + path("in.txt") +
+                       " --output " + path("out.txt"));
+  EXPECT_EQ(r.status, 0) << r.err;
+  const std::string text = read_file(path("out.txt"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+}
+
+TEST_F(Cli, ListsAreCommaSeparatedOrRepeated) {
+  const std::string ner = "run ner --json --model " + std::string(TCPP_TEST_DATA) + "/pipelines/ner-bert Sarah ";
+  const std::string all = run(ner + "--ignore-labels ''").out;
+  EXPECT_NE(all, run(ner + "--ignore-labels 'O, I-PER'").out);
+  EXPECT_EQ(run(ner + "--ignore-labels 'O, I-PER'").out, run(ner + "--ignore-labels O --ignore-labels I-PER").out);
+}
+
 TEST_F(Cli, TokenizeAndBack) {
   const Result r = run("tokenize " + kClassifier + " 'Hello world' --pair 'a b'");
   EXPECT_EQ(r.status, 0) << r.err;

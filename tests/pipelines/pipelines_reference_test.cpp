@@ -103,6 +103,7 @@ TEST_P(PipelinesReference, EveryCall) {
       got = Value(answers);
     } else {
       // One text: Hugging Face gives text classification's bare result in a list.
+      // Of several questions, or one of several answers, what it gives is what run() gives.
       const bool bare = answers.front().is_object() && call.at("want").is_array();
       got = bare ? Value(answers) : answers.front();
     }

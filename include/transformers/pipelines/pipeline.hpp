@@ -65,13 +65,20 @@ class TCPP_API Pipeline {
   Pipeline() = default;
 };
 
+// A member of an input that is an object: {"question": ..., "context": ...}.
+struct InputName {
+  std::string_view name;
+  bool list = false;  // a list of texts
+};
+
 // What `tcpp run` and the two functions below know of a task.
 struct TaskInfo {
   std::string_view name;           // "text-classification"
   std::string_view alias;          // "sentiment-analysis", or ""
   std::string_view default_model;  // name of a bundled model, or ""
   std::string_view description;
-  Head head;  // the kind of model it needs
+  Head head;                          // the kind of model it needs
+  std::span<const InputName> inputs;  // of an input that is an object, Task::kInputs; a text alone is the first of them
   std::vector<FieldInfo> (*options)();
   std::unique_ptr<Pipeline> (*make)(const PipelineOptions& options);
 };

@@ -42,6 +42,7 @@ class TCPP_API TextClassification final : public EncoderPipeline {
  public:
   using Options = TextClassificationOptions;
   static constexpr Head kHead = Head::sequence_classification;
+  static constexpr InputName kInputs[] = {{"text"}, {"text_pair"}};
 
   explicit TextClassification(const PipelineOptions& options = {});
 
