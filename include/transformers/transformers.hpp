@@ -17,6 +17,7 @@
 #include "transformers/pipelines/feature_extraction.hpp"
 #include "transformers/pipelines/pipeline.hpp"
 #include "transformers/pipelines/question_answering.hpp"
+#include "transformers/pipelines/text2text_generation.hpp"
 #include "transformers/pipelines/text_classification.hpp"
 #include "transformers/pipelines/text_generation.hpp"
 #include "transformers/pipelines/token_classification.hpp"

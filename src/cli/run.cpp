@@ -176,7 +176,7 @@ void run(RunArguments& args) {
   PipelineOptions options;
   options.model = args.model;
   options.load.dtype = args.dtype;
-  const std::unique_ptr<Pipeline> pipe = task.make(options);
+  const std::unique_ptr<Pipeline> pipe = pipeline(args.task, options);
   const Value call = args.words.options();
   pipe->run(std::span<const Value>{}, call);  // what is wrong with the options is not wrong with every line
 
@@ -279,23 +279,24 @@ void add_run(CLI::App& app) {
   // The flags of the task named behind "run".
   const auto word = std::find(words().begin(), words().end(), "run");
   if (word != words().end() && word + 1 != words().end() && !(word + 1)->starts_with('-')) {
-    for (const TaskInfo& task : tasks()) {
-      if (*(word + 1) == task.name || (!task.alias.empty() && *(word + 1) == task.alias)) {
-        for (const InputName& name : task.inputs) {
-          command
-              .add_option_function<std::vector<std::string>>(
-                  option_flag(name.name),
-                  [args, name](const std::vector<std::string>& given) {
-                    args->members[std::string(name.name)] = given;
-                  },
-                  std::string("this member of the inputs; ") +
-                      (name.list ? "repeated: its texts" : "repeated: of one input after the other"))
-              ->expected(1)
-              ->take_all()
-              ->allow_extra_args(false);
-        }
-        add_options(command, task.options(), {args, &args->words});
+    const TaskInfo* task = nullptr;
+    try {
+      task = &find_task(*(word + 1));
+    } catch (const Error&) {  // told when the command runs
+    }
+    if (task != nullptr) {
+      for (const InputName& name : task->inputs) {
+        command
+            .add_option_function<std::vector<std::string>>(
+                option_flag(name.name),
+                [args, name](const std::vector<std::string>& given) { args->members[std::string(name.name)] = given; },
+                std::string("this member of the inputs; ") +
+                    (name.list ? "repeated: its texts" : "repeated: of one input after the other"))
+            ->expected(1)
+            ->take_all()
+            ->allow_extra_args(false);
       }
+      add_options(command, task->options(), {args, &args->words});
     }
   }
   command.callback([args, &command] {

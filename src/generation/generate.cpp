@@ -51,6 +51,16 @@ std::vector<GenerationResult> generate(const PretrainedModel& model, std::vector
   return results;
 }
 
+// By Hugging Face's two rules: beam search takes a pad token of id 0 for none.
+int64_t padding_id(const GenerationConfig& config) {
+  const bool ends = config.eos_token_id && !config.eos_token_id->empty();
+  if (config.num_beams.value_or(1) > 1) {
+    if (!ends) return -1;
+    return config.pad_token_id.value_or(0) != 0 ? *config.pad_token_id : config.eos_token_id->front();
+  }
+  return config.pad_token_id.value_or(ends ? config.eos_token_id->front() : -1);
+}
+
 GenerateOutput generate(const PretrainedModel& model, const GenerateInputs& inputs, const GenerationConfig& config,
                         const GenerateOptions& options) {
   const Tensor& ids = inputs.input_ids;
@@ -101,11 +111,7 @@ GenerateOutput generate(const PretrainedModel& model, const GenerateInputs& inpu
     for (GeneratedSequence& sequence : result.sequences) out.rows.push_back(std::move(sequence));
   }
   const bool beams = config.num_beams.value_or(1) > 1;
-  // What fills short rows, by Hugging Face's two rules: beam search takes a pad token of id 0 for none.
-  int64_t fill = config.pad_token_id.value_or(
-      config.eos_token_id && !config.eos_token_id->empty() ? config.eos_token_id->front() : -1);
-  if (beams && (!config.eos_token_id || config.eos_token_id->empty())) fill = -1;
-  if (beams && fill == 0) fill = config.eos_token_id->front();
+  const int64_t fill = padding_id(config);
   std::size_t length = 0;
   for (const GeneratedSequence& row : out.rows) length = std::max(length, row.ids.size());
   const int64_t rows = static_cast<int64_t>(out.rows.size());

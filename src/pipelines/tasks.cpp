@@ -1,10 +1,12 @@
 // The table of tasks, from tasks.def, and pipeline() over it.
+#include <algorithm>
 #include <string>
 
 #include "transformers/base/error.hpp"
 #include "transformers/pipelines/feature_extraction.hpp"
 #include "transformers/pipelines/pipeline.hpp"
 #include "transformers/pipelines/question_answering.hpp"
+#include "transformers/pipelines/text2text_generation.hpp"
 #include "transformers/pipelines/text_classification.hpp"
 #include "transformers/pipelines/text_generation.hpp"
 #include "transformers/pipelines/token_classification.hpp"
@@ -47,6 +49,15 @@ Pipeline::~Pipeline() = default;
 std::span<const TaskInfo> tasks() noexcept { return kTasks; }
 
 const TaskInfo& find_task(std::string_view name) {
+  constexpr std::string_view kTranslation = "translation";
+  if (name.starts_with(kTranslation) && name.size() > kTranslation.size()) {
+    const std::size_t to = name.find("_to_");
+    if (name[kTranslation.size()] != '_' || to == std::string_view::npos ||
+        std::count(name.begin(), name.end(), '_') != 3) {
+      throw Error(ErrorCode::invalid_argument, "unknown task " + quote(name) + " (expected translation_XX_to_YY)");
+    }
+    return find_task(kTranslation);
+  }
   std::string known;
   for (const TaskInfo& task : kTasks) {
     if (task.name == name || (!task.alias.empty() && task.alias == name)) return task;
@@ -56,7 +67,9 @@ const TaskInfo& find_task(std::string_view name) {
 }
 
 std::unique_ptr<Pipeline> pipeline(std::string_view task, const PipelineOptions& options) {
-  return find_task(task).make(options);
+  PipelineOptions named = options;
+  if (named.task.empty()) named.task = task;
+  return find_task(task).make(named);
 }
 
 }  // namespace transformers

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "generation_task.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/model_files.hpp"
 #include "transformers/generation/engine.hpp"
@@ -11,12 +12,6 @@
 #include "transformers/models/locate.hpp"
 
 namespace transformers {
-namespace {
-
-std::vector<int32_t> narrow(std::span<const int64_t> ids) { return {ids.begin(), ids.end()}; }
-
-}  // namespace
-
 void TextGenerationOptions::fields(FieldVisitor& f) {
   generation.fields(f);
   f("return_full_text", return_full_text, "give the prompt before what was made");
@@ -72,10 +67,7 @@ std::vector<std::vector<GeneratedText>> TextGeneration::generate_all(std::span<c
   const GenerationConfig config = config_for(call);
   const DecodeOptions decode{.skip_special_tokens = options.skip_special_tokens,
                              .clean_up_tokenization_spaces = options.clean_up_tokenization_spaces};
-  std::shared_ptr<const StopStringCriteria::TokenTexts> texts;
-  if (!config.stop_strings.is_null()) {
-    texts = std::make_shared<StopStringCriteria::TokenTexts>(tokenizer_->token_texts());
-  }
+  const auto texts = stop_texts(*tokenizer_, config);
   check_argument(!options.on_text || inputs.size() <= 1, "only one prompt can be streamed", "on_text");
   std::vector<GenerationRequest> requests;
   for (const Value& input : inputs) {
@@ -96,7 +88,7 @@ std::vector<std::vector<GeneratedText>> TextGeneration::generate_all(std::span<c
     request.cancel = options.control.cancel;
     if (options.on_text) {
       request.streamer = std::make_shared<TextStreamer>(
-          [this, decode](std::span<const int64_t> ids) { return tokenizer_->decode(narrow(ids), decode); },
+          [this, decode](std::span<const int64_t> ids) { return decode_generated(*tokenizer_, ids, decode); },
           options.on_text);
     }
     requests.push_back(std::move(request));
@@ -109,7 +101,7 @@ std::vector<std::vector<GeneratedText>> TextGeneration::generate_all(std::span<c
       const std::span<const int64_t> made =
           std::span(sequence.ids).subspan(static_cast<std::size_t>(result.prompt_length));
       GeneratedText answer;
-      answer.text = tokenizer_->decode(narrow(made), decode);
+      answer.text = decode_generated(*tokenizer_, made, decode);
       answer.token_ids = std::move(sequence.ids);
       answers.back().push_back(std::move(answer));
     }
@@ -126,12 +118,7 @@ std::vector<GeneratedText> TextGeneration::operator()(const Messages& messages, 
 }
 
 std::vector<GeneratedText> TextGeneration::answer(const Value& input, const Options& options) const {
-  Value call{Value::Object{}};
-  GenerationConfig set = options.generation;
-  for (const FieldInfo& field : list_fields(set)) {
-    if (!field.value.is_null()) call.set(field.name, field.value);
-  }
-  return std::move(generate_all({&input, 1}, options, call).front());
+  return std::move(generate_all({&input, 1}, options, set_fields(options.generation)).front());
 }
 
 std::vector<Value> TextGeneration::run(std::span<const Value> inputs, const Value& options,
@@ -139,18 +126,8 @@ std::vector<Value> TextGeneration::run(std::span<const Value> inputs, const Valu
   Options typed;
   read_options(typed, options);
   typed.control = control;
-  // The members that are generate()'s, null ones too: they switch things off.
-  Value call{Value::Object{}};
-  if (options.is_object()) {
-    const std::vector<FieldInfo> known = list_fields(GenerationConfig{});
-    for (const auto& [name, value] : options.as_object()) {
-      for (const FieldInfo& field : known) {
-        if (field.name == name) call.set(name, value);
-      }
-    }
-  }
   std::vector<Value> answers;
-  const auto all = generate_all(inputs, typed, call);
+  const auto all = generate_all(inputs, typed, generate_options(options));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     Value::Array list;
     for (const GeneratedText& answer : all[i]) {

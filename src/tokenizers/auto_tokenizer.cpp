@@ -7,7 +7,9 @@
 #include <map>
 
 #include "base64.hpp"
+#include "python_text.hpp"
 #include "sentencepiece.hpp"
+#include "sentencepiece_processor.hpp"
 #include "tokenizer_classes.hpp"
 #include "tokenizer_impl.hpp"
 #include "tokenizer_json.hpp"
@@ -26,6 +28,8 @@ constexpr const char kMergesFile[] = "merges.txt";
 // What the classes call their SentencePiece model.
 constexpr const char* kSentencePieceFiles[] = {"spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
                                                "sentencepiece.model", "spm.model"};
+// Of a source language; what is made of the target's is put together with it too.
+constexpr const char kSourceFile[] = "source.spm";
 constexpr const char kTokenizerConfigFile[] = "tokenizer_config.json";
 constexpr const char kSpecialTokensMapFile[] = "special_tokens_map.json";
 constexpr const char kAddedTokensFile[] = "added_tokens.json";
@@ -234,10 +238,11 @@ class Loader {
   Loader(const ModelFiles& files, const TokenizerOptions& options) : files_(files), options_(options) {}
 
   std::shared_ptr<const Tokenizer> load() {
-    const bool has_json = files_.has(kTokenizerFile);
+    bool has_json = files_.has(kTokenizerFile);
     for (const char* name : kSentencePieceFiles) {
       if (sentencepiece_file_.empty() && files_.has(name)) sentencepiece_file_ = name;
     }
+    if (sentencepiece_file_.empty() && files_.has(kSourceFile)) sentencepiece_file_ = kSourceFile;
     const bool has_bpe = files_.has(kBpeVocabFile) && files_.has(kMergesFile);
     if (!has_json && !files_.has(kVocabFile) && !has_bpe && sentencepiece_file_.empty()) {
       throw Error(ErrorCode::not_found,
@@ -248,6 +253,13 @@ class Loader {
     config_ = read_object(files_, kTokenizerConfigFile);
     config_where_ = files_.where(kTokenizerConfigFile);
     choose_class(has_json);
+    if (class_->model == ModelKind::sentencepiece || class_->model == ModelKind::ctrl) {
+      if (can_build()) {
+        has_json = false;
+      } else {
+        class_ = &class_of("");  // tokenizer.json as it stands
+      }
+    }
     if (has_json) json_ = read_tokenizer_json(files_.read_text(kTokenizerFile), files_.where(kTokenizerFile));
     tokens_ = read_token_config(files_, config_, json_ ? &*json_ : nullptr);
 
@@ -299,23 +311,47 @@ class Loader {
                   "(model_type) says which tokenizer the vocabulary belongs to",
                   files_.directory());
     }
-    const bool has_bpe = files_.has(kBpeVocabFile) && files_.has(kMergesFile);
-    const bool can_build = class_->model == ModelKind::word_piece ? files_.has(kVocabFile)
-                           : class_->model == ModelKind::bpe      ? has_bpe || !sentencepiece_file_.empty()
-                           : class_->model == ModelKind::unigram  ? !sentencepiece_file_.empty()
-                                                                  : false;
-    if (!can_build) {
+    if (!can_build()) {
       throw Error(ErrorCode::unsupported,
                   "tokenizer_class \"" + name + "\" without tokenizer.json is not supported with these files",
                   config_where_);
     }
   }
 
+  // Whether the files have what the class needs beside tokenizer.json.
+  bool can_build() const {
+    const bool has_bpe = files_.has(kBpeVocabFile) && files_.has(kMergesFile);
+    switch (class_->model) {
+      case ModelKind::word_piece:
+        return files_.has(kVocabFile);
+      case ModelKind::bpe:
+        return has_bpe || !sentencepiece_file_.empty();
+      case ModelKind::unigram:
+        return !sentencepiece_file_.empty();
+      case ModelKind::sentencepiece:
+        return !sentencepiece_file_.empty() && files_.has(kBpeVocabFile);
+      case ModelKind::ctrl:
+        return has_bpe;
+      case ModelKind::as_it_stands:
+        break;
+    }
+    return false;
+  }
+
   // The SentencePiece model, when the class is to be built on it: its control and user-defined pieces are added tokens,
   // in place of those that the configuration names.
   void read_pieces() {
     const bool has_bpe = files_.has(kBpeVocabFile) && files_.has(kMergesFile);
-    if (class_->model == ModelKind::word_piece || (class_->model == ModelKind::bpe && has_bpe)) return;
+    if (class_->model == ModelKind::word_piece || class_->model == ModelKind::ctrl ||
+        (class_->model == ModelKind::bpe && has_bpe)) {
+      return;
+    }
+    const std::string where = files_.where(sentencepiece_file_);
+    if (class_->model == ModelKind::sentencepiece) {
+      build_.processor = std::make_shared<const SentencePieceProcessor>(
+          read_sentencepiece(files_.read_text(sentencepiece_file_), where), where);
+      return;
+    }
     constexpr std::string_view kKnown[] = {"AlbertTokenizer",    "BarthezTokenizer",    "CamembertTokenizer",
                                            "CodeLlamaTokenizer", "DebertaV2Tokenizer",  "GemmaTokenizer",
                                            "LlamaTokenizer",     "NllbTokenizer",       "PegasusTokenizer",
@@ -323,9 +359,9 @@ class Loader {
     if (std::find(std::begin(kKnown), std::end(kKnown), class_->name) == std::end(kKnown)) {
       throw Error(ErrorCode::unsupported,
                   "tokenizer_class \"" + std::string(class_->name) + "\" from a SentencePiece model is not supported",
-                  files_.where(sentencepiece_file_));
+                  where);
     }
-    pieces_ = read_sentencepiece(files_.read_text(sentencepiece_file_), files_.where(sentencepiece_file_));
+    pieces_ = read_sentencepiece(files_.read_text(sentencepiece_file_), where);
     config_.set("unk_id", pieces_->unk_id);  // what the recipes look for
     tokens_.extra.clear();
     for (const auto& piece : pieces_->pieces) {
@@ -409,6 +445,16 @@ class Loader {
       return;
     }
     build_.model_where = files_.where(kBpeVocabFile);
+    if (class_->model == ModelKind::sentencepiece || class_->model == ModelKind::ctrl) {
+      TokenizerJson read = read_tokenizer_json(
+          R"({"model": {"type": "WordLevel", "vocab": )" + files_.read_text(kBpeVocabFile) + "}}", build_.model_where);
+      if (!read.has_vocab) {
+        throw Error(ErrorCode::corrupt_file, "expected an object of tokens and ids", build_.model_where);
+      }
+      build_.vocab = std::move(read.vocab);
+      if (class_->model == ModelKind::ctrl) read_ctrl_merges();
+      return;
+    }
     const std::string text = files_.read_text(kMergesFile);
     Value::Array merges;
     for (std::size_t begin = 0; begin < text.size();) {
@@ -430,6 +476,32 @@ class Loader {
     }
     build_.vocab = std::move(read.vocab);
     build_.bpe = std::move(read.bpe);
+  }
+
+  // CTRL's merges, over a vocabulary of their own: whatever they join. The first line and the last are no merges.
+  void read_ctrl_merges() {
+    const std::string where = files_.where(kMergesFile), text = files_.read_text(kMergesFile);
+    if (unicode::well_formed_prefix(text) != text.size()) throw Error(ErrorCode::corrupt_file, "invalid UTF-8", where);
+    BPE& bpe = build_.bpe;
+    bpe.end_of_word_suffix = "</w>";
+    bpe.unk_token = " ";  // no merge has it
+    const auto add = [&](std::string_view token) {
+      if (bpe.vocab.find(token) < 0) bpe.vocab.add(token, static_cast<int32_t>(bpe.vocab.size()));
+    };
+    add(*bpe.unk_token);
+    std::size_t begin = std::min(text.find('\n'), text.size() - 1) + 1;
+    for (std::size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      std::string_view line = python::strip(std::string_view(text).substr(begin, end - begin));
+      const std::string_view left = line.substr(0, line.find_first_of(" \t"));
+      const std::string_view right = python::strip(line.substr(left.size()));
+      if (left.empty() || right.empty() || right.find_first_of(" \t") != std::string_view::npos) continue;
+      add(left);
+      add(right);
+      add(std::string(left) + std::string(right));
+      bpe.add_merge(left, right);
+    }
+    bpe.vocab.finish(where);
+    bpe.finish(where);
   }
 
   // A class that names its special tokens has them even where the files are silent; an explicit null stays none.
@@ -663,7 +735,7 @@ class Loader {
   std::optional<TokenizerJson> json_;
   TokenConfig tokens_;
   std::unique_ptr<Tokenizer::Impl> impl_ = std::make_unique<Tokenizer::Impl>();
-  ClassBuild build_{*impl_, config_, config_where_, {}, false, false, {}, {}, {}, {}, {}};
+  ClassBuild build_{*impl_, config_, config_where_, {}, false, false, {}, {}, {}, {}, {}, {}};
 };
 
 }  // namespace

@@ -125,19 +125,39 @@ void Precompiled::fields(FieldVisitor& f) {
   *this = Precompiled(*bytes);
 }
 
-std::optional<std::string_view> Precompiled::find(std::string_view chunk) const noexcept {
-  if (!units_) return std::nullopt;
-  const std::vector<uint32_t>& units = *units_;
+// Calls f(size, text) for each rule that fits the start of `chunk`, shortest first, until it says false.
+template <class F>
+static void for_each_rule(const std::vector<uint32_t>& units, const std::string& texts, std::string_view chunk, F f) {
   std::size_t at = offset_of(units[0]);
-  for (const char c : chunk) {
-    const auto byte = static_cast<unsigned char>(c);
+  for (std::size_t i = 0; i < chunk.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(chunk[i]);
     at ^= byte;
-    if (byte == 0 || at >= units.size() || (units[at] & 0x800000FFu) != byte) return std::nullopt;
+    if (byte == 0 || at >= units.size() || (units[at] & 0x800000FFu) != byte) return;
     const uint32_t unit = units[at];
     at ^= offset_of(unit);
-    if (unit >> 8 & 1) return std::string_view(texts_->c_str() + (units[at] & 0x7FFFFFFFu));
+    if ((unit >> 8 & 1) && !f(i + 1, std::string_view(texts.c_str() + (units[at] & 0x7FFFFFFFu)))) return;
   }
-  return std::nullopt;
+}
+
+std::optional<std::string_view> Precompiled::find(std::string_view chunk) const noexcept {
+  std::optional<std::string_view> found;
+  if (!units_) return found;
+  for_each_rule(*units_, *texts_, chunk, [&](std::size_t, std::string_view text) {
+    found = text;
+    return false;
+  });
+  return found;
+}
+
+std::optional<std::pair<std::size_t, std::string_view>> Precompiled::find_longest(
+    std::string_view text) const noexcept {
+  std::optional<std::pair<std::size_t, std::string_view>> found;
+  if (!units_) return found;
+  for_each_rule(*units_, *texts_, text, [&](std::size_t size, std::string_view to) {
+    found = {size, to};
+    return true;
+  });
+  return found;
 }
 
 void Precompiled::normalize(NormalizedString& s) const {

@@ -120,8 +120,10 @@ void read_trainer(ProtoMessage m, SentencePieceModel& out) {
       if (kind < 1 || kind > 4) m.fail("model type " + std::to_string(kind));
       out.kind = static_cast<SentencePieceModel::Kind>(kind);
     }
+    if (m.field == 24) out.treat_whitespace_as_suffix = m.integer() != 0;
     if (m.field == 35) out.byte_fallback = m.integer() != 0;
     if (m.field == 40) out.unk_id = m.integer();
+    if (m.field == 44) out.unk_surface = m.text();
   }
 }
 
@@ -153,6 +155,9 @@ SentencePieceModel read_sentencepiece(std::string_view bytes, const std::string&
       ProtoMessage n = m.message();
       while (n.next()) {
         if (n.field == 2) out.precompiled_charsmap = n.raw();
+        if (n.field == 3) out.add_dummy_prefix = n.integer() != 0;
+        if (n.field == 4) out.remove_extra_whitespaces = n.integer() != 0;
+        if (n.field == 5) out.escape_whitespaces = n.integer() != 0;
       }
     }
   }

@@ -25,7 +25,10 @@ struct SentencePieceModel {
   enum class Kind : int32_t { unigram = 1, bpe = 2, word = 3, character = 4 } kind = Kind::unigram;
   int32_t unk_id = 0;
   bool byte_fallback = false;
-  std::string precompiled_charsmap;  // raw bytes; empty for none
+  bool treat_whitespace_as_suffix = false;
+  std::string unk_surface = " \xE2\x81\x87 ";  // what the unknown piece is decoded to
+  std::string precompiled_charsmap;            // raw bytes; empty for none
+  bool add_dummy_prefix = true, remove_extra_whitespaces = true, escape_whitespaces = true;
 };
 
 // Error(corrupt_file) with the byte offset for what is no such message: truncated or overlong fields, groups, texts

@@ -217,6 +217,7 @@ void Tokenizer::Impl::finish() {
   }
   model.vocab().for_each([&](std::string_view, int32_t id) { highest_id = std::max<int64_t>(highest_id, id); });
   for (const auto& [id, token] : added.by_id()) highest_id = std::max<int64_t>(highest_id, id);
+  every_id_has_token = std::holds_alternative<SentencePiece>(model.value) || std::holds_alternative<CTRL>(model.value);
   added.finish(normalizer ? &*normalizer : nullptr);
   const auto add_special = [&](int32_t id) {
     if (std::find(all_special_ids.begin(), all_special_ids.end(), id) == all_special_ids.end())
@@ -252,7 +253,19 @@ std::optional<int32_t> Tokenizer::Impl::token_to_id(std::string_view token) cons
 
 std::optional<std::string_view> Tokenizer::Impl::id_to_token(int32_t id) const {
   if (const std::string* text = added.text(id)) return *text;
-  return model.vocab().token(id);
+  const auto token = model.vocab().token(id);
+  // What Python's tokenizers make of an id that there is not.
+  const auto* pieces = std::get_if<SentencePiece>(&model.value);
+  const auto* words = std::get_if<CTRL>(&model.value);
+  if (!token && id >= 0 && (pieces || words)) return pieces ? pieces->unk_token : words->unk_token;
+  return token;
+}
+
+int32_t Tokenizer::Impl::language_id(std::string_view code) const {
+  check_argument(languages.has_value(), "the tokenizer knows no languages", "src_lang");
+  const auto id = token_to_id(languages->token(code));
+  if (!id) throw Error(ErrorCode::invalid_argument, "the tokenizer has no language " + quote(code));
+  return *id;
 }
 
 Tokenizer::Impl::Plan Tokenizer::Impl::plan(const EncodeOptions& o) const {
@@ -268,6 +281,10 @@ Tokenizer::Impl::Plan Tokenizer::Impl::plan(const EncodeOptions& o) const {
   p.padding = o.padding;
   p.stride = o.stride;
   p.pad_to_multiple_of = o.pad_to_multiple_of;
+  if (o.src_lang) {
+    p.language_id = language_id(*o.src_lang);
+    p.language_token = languages->token(*o.src_lang);
+  }
   p.truncation_side = o.truncation_side.value_or(truncation_side);
   p.padding_side = o.padding_side.value_or(padding_side);
   const std::optional<int64_t> max_length = o.max_length ? o.max_length : model_max_length;
@@ -407,16 +424,34 @@ Encoding Tokenizer::Impl::encode_input(const Input& input, int32_t type_id, cons
   out.type_ids.assign(out.size(), type_id);
   if (!plan.ids_only) {
     out.special_tokens_mask.assign(out.size(), 0);
+    for (std::size_t i = 0; masks_spelled_specials && plan.add_special_tokens && i < out.size(); ++i) {
+      out.special_tokens_mask[i] =
+          out.ids[i] != special_ids[kUnk] &&
+          std::find(all_special_ids.begin(), all_special_ids.end(), out.ids[i]) != all_special_ids.end();
+    }
     out.attention_mask.assign(out.size(), 1);
     out.sequence_ids.assign(out.size(), type_id);
   }
   return out;
 }
 
+// The token of the plan's language in place of the tokenizer's own.
+void Tokenizer::Impl::set_language(Encoding& e, const Plan& plan) const {
+  if (plan.language_id < 0 || !plan.add_special_tokens || e.size() == 0) return;
+  const std::size_t at = languages->in_front ? 0 : e.size() - 1;
+  e.ids[at] = plan.language_id;
+  if (!e.tokens.empty()) e.tokens[at] = plan.language_token;
+  for (Encoding& o : e.overflowing) set_language(o, plan);
+}
+
 Encoding Tokenizer::Impl::encode(const Input& first, const Input* second, const Plan& plan) const {
   if (plan.ids_only && !plan.return_overflowing) {
     const auto& parts = second ? parts_of_two : parts_of_one;
-    if (parts) return encode_ids(first, second, plan, *parts);
+    if (parts) {
+      Encoding out = encode_ids(first, second, plan, *parts);
+      set_language(out, plan);
+      return out;
+    }
   }
   std::vector<Encoding> encodings;
   encodings.push_back(encode_input(first, 0, plan));
@@ -431,6 +466,7 @@ Encoding Tokenizer::Impl::encode(const Input& first, const Input* second, const 
   if (second) cut(encodings[1], n2, plan.stride, plan.truncation_side, plan.return_overflowing);
   if (post_processor) encodings = post_processor->process(std::move(encodings), plan.add_special_tokens);
   Encoding out = merge(std::move(encodings));
+  set_language(out, plan);
   if (plan.ids_only) keep_ids_only(out);
   return out;
 }
@@ -612,15 +648,17 @@ BatchEncoding Tokenizer::operator()(std::span<const std::string> texts, std::spa
 std::string Tokenizer::decode(std::span<const int32_t> ids, const DecodeOptions& options) const {
   std::vector<std::string> tokens;
   tokens.reserve(ids.size());
+  const bool any_id = impl_->every_id_has_token;
   for (int32_t id : ids) {
     const std::optional<std::string_view> token = impl_->id_to_token(id);
-    if (id < 0 || id > impl_->highest_id) {
+    if (id < 0 || (id > impl_->highest_id && !any_id)) {
       throw Error(ErrorCode::invalid_argument, "the id " + std::to_string(id) +
                                                    " is not in the vocabulary: its ids go up to " +
                                                    std::to_string(impl_->highest_id));
     }
     if (!token) continue;
-    if (options.skip_special_tokens && impl_->added.is_special(*token)) continue;
+    // What stands for an id that there is not is printed, as in HF, though it is spelled like the unknown token.
+    if (options.skip_special_tokens && impl_->added.is_special(*token) && (!any_id || impl_->added.find(id))) continue;
     tokens.emplace_back(*token);
   }
   std::string text = convert_tokens_to_string(tokens);
@@ -732,6 +770,9 @@ bool Tokenizer::is_special(int32_t id) const {
   const std::string* text = impl_->added.text(id);
   return text && impl_->added.is_special(*text);
 }
+
+bool Tokenizer::has_languages() const noexcept { return impl_->languages.has_value(); }
+int32_t Tokenizer::language_id(std::string_view code) const { return impl_->language_id(code); }
 
 std::optional<int64_t> Tokenizer::model_max_length() const noexcept { return impl_->model_max_length; }
 

@@ -156,15 +156,18 @@ void finish_xlm_roberta(ClassBuild& b) {
   const std::string bos = b.special(kBos), eos = b.special(kEos);
   set_template(b, {bos, "$A", eos}, {bos, "$A", eos, eos, "$B", eos});
 }
-// A [source language] around the text; `in_front`: the code stands before it, the end behind it.
-void finish_language(ClassBuild& b, const char* source, bool in_front) {
-  const std::string eos = b.special(kEos), code = b.text("src_lang").value_or(source);
+// A [source language] around the text; `in_front`: the code stands before it, the end behind it. `wrapped`: the token
+// of "en" is "__en__".
+void finish_language(ClassBuild& b, const char* source, bool in_front, bool wrapped = false) {
+  Tokenizer::Impl::Languages languages{b.text("src_lang").value_or(source), in_front, wrapped};
+  const std::string eos = b.special(kEos), code = languages.token(languages.source);
   const int32_t unknown = b.impl.token_to_id(b.special(kUnk)).value_or(0);
   if (in_front) {
     set_template(b, {code, "$A", eos}, {code, "$A", "$B", eos}, unknown);
   } else {
     set_template(b, {"$A", eos, code}, {"$A", "$B", eos, code}, unknown);
   }
+  b.impl.languages = std::move(languages);
 }
 
 // ---- recipes --------------------------------------------------------------------------------------------------
@@ -457,6 +460,87 @@ void finish_whisper(ClassBuild& b) {
   set_template(b, single, pair);
 }
 
+// ---- classes that run in Python ---------------------------------------------------------------------------------
+
+void set_sentencepiece(ClassBuild& b, bool is_marian) {
+  SentencePiece model;
+  model.processor = b.processor;
+  model.unk_token = b.special(kUnk);
+  model.language_codes = is_marian;
+  model.vocab = std::move(b.vocab);
+  model.finish(b.model_where);
+  b.impl.model.value = std::move(model);
+}
+// When all special tokens are known.
+void set_sentencepiece_decoder(ClassBuild& b, bool is_marian) {
+  SentencePieceDecoder d;
+  d.processor = b.processor;
+  d.space_behind_special = is_marian;
+  for (const auto& token : b.impl.special_tokens) {
+    if (token) d.special_tokens.push_back(*token);
+  }
+  d.special_tokens.insert(d.special_tokens.end(), b.impl.other_special_tokens.begin(),
+                          b.impl.other_special_tokens.end());
+  std::sort(d.special_tokens.begin(), d.special_tokens.end());
+  b.impl.decoder = Decoder{std::move(d)};
+}
+void build_marian(ClassBuild& b) {
+  if (b.flag("separate_vocabs", false)) {
+    throw Error(ErrorCode::unsupported, "separate_vocabs is not supported", b.where);
+  }
+  set_sentencepiece(b, true);
+}
+void finish_marian(ClassBuild& b) {
+  if (!b.impl.model_max_length && b.config.find("model_max_length") == nullptr) b.impl.model_max_length = 512;
+  b.impl.masks_spelled_specials = true;
+  set_sentencepiece_decoder(b, true);
+  set_template(b, {"$A", b.special(kEos)}, {"$A", "$B", b.special(kEos)});
+}
+void build_m2m_100(ClassBuild& b) {
+  // The languages' tokens stand behind vocab.json's, whether the files name them or not.
+  constexpr std::string_view kM2m100 =
+      "af am ar ast az ba be bg bn br bs ca ceb cs cy da de el en es et fa ff fi fr fy ga gd gl gu ha he hi hr ht hu "
+      "hy "
+      "id ig ilo is it ja jv ka kk km kn ko lb lg ln lo lt lv mg mk ml mn mr ms my ne nl no ns oc or pa pl ps pt ro ru "
+      "sd si sk sl so sq sr ss su sv sw ta th tl tn tr uk ur uz vi wo xh yi yo zh zu";
+  constexpr std::string_view kWmt21 = "en ha is ja cs ru zh de";
+  const std::string codes = b.text("language_codes").value_or("m2m100");
+  if (codes != "m2m100" && codes != "wmt21") {
+    throw Error(ErrorCode::corrupt_file, "expected \"m2m100\" or \"wmt21\", found " + quote(codes),
+                b.where + ": language_codes");
+  }
+  auto id = static_cast<int32_t>(b.vocab.size());
+  for (std::string_view rest = codes == "m2m100" ? kM2m100 : kWmt21; !rest.empty(); ++id) {
+    const std::string_view code = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(rest.size(), code.size() + 1));
+    const std::string token = "__" + std::string(code) + "__";
+    if (b.vocab.find(token) < 0) b.vocab.add(token, id);
+  }
+  b.vocab.finish(b.model_where);
+  set_sentencepiece(b, false);
+}
+void finish_m2m_100(ClassBuild& b) {
+  set_sentencepiece_decoder(b, false);
+  finish_language(b, "en", true, true);
+}
+void build_ctrl(ClassBuild& b) {
+  CTRL model;
+  model.unk_token = b.special(kUnk);
+  model.bpe = std::move(b.bpe);
+  model.vocab = std::move(b.vocab);
+  model.finish(b.model_where);
+  b.impl.model.value = std::move(model);
+  b.impl.pre_tokenizer =
+      PreTokenizer{Split{Pattern::regular_expression("[^\\s\\x1C-\\x1F]+\\n?"), SplitBehavior::removed, true}};
+  WordPieceDecoder spaces;  // before every token but the first
+  spaces.prefix = "\xFF";
+  spaces.cleanup = false;
+  b.impl.decoder = Decoder{DecoderSequence{
+      {Decoder{std::move(spaces)}, Decoder{Fuse{}}, Decoder{Replace{Pattern::string("@@ "), ""}},
+       Decoder{Replace{Pattern::regular_expression("\\A[\\s\\x1C-\\x1F]+|[\\s\\x1C-\\x1F]+\\z"), ""}}}}};
+}
+void finish_ctrl(ClassBuild& b) { set_template(b, {"$A"}, {"$A", "$B"}); }
+
 // ---- the table ------------------------------------------------------------------------------------------------
 
 using K = ModelKind;
@@ -482,6 +566,7 @@ constexpr TokenizerClass kClasses[] = {
     {"BlenderbotTokenizer", K::bpe, kRobertaTokensMask, false, false, build_prefixed_gpt2},
     {"CLIPTokenizer", K::bpe, "unk=<|endoftext|> bos=<|startoftext|> eos=<|endoftext|> pad=<|endoftext|>", false, false,
      build_clip, finish_clip},
+    {"CTRLTokenizer", K::ctrl, "unk=<unk>", false, false, build_ctrl, finish_ctrl},
     {"CamembertTokenizer", K::unigram, kRobertaTokensMask, false, false, build_camembert, finish_xlm_roberta,
      extra_camembert},
     {"CodeLlamaTokenizer", K::bpe, "unk=<unk> bos=<s> eos=</s>", true, false, build_code_llama, nullptr,
@@ -512,10 +597,13 @@ constexpr TokenizerClass kClasses[] = {
     {"LlamaTokenizer", K::bpe, "unk=<unk> bos=<s> eos=</s>", true, false, build_llama},
     {"LongformerTokenizer", K::bpe, kRobertaTokens, false, false, build_gpt2, finish_roberta},
     {"LxmertTokenizer", K::word_piece, kBertTokens, false, true, build_bert, finish_bert},
+    {"M2M100Tokenizer", K::sentencepiece, "bos=<s> eos=</s> unk=<unk> sep=</s> pad=<pad>", false, false, build_m2m_100,
+     finish_m2m_100},
     {"MBart50Tokenizer", K::unigram, "eos=</s> sep=</s> cls=<s> unk=<unk> pad=<pad> mask=<mask>+<", false, false,
      build_mbart50, finish_mbart50},
     {"MBartTokenizer", K::unigram, kRobertaTokensMask, false, false, build_mbart, finish_mbart},
     {"MPNetTokenizer", K::word_piece, kMpnetTokens, false, false, build_bert, finish_mpnet},
+    {"MarianTokenizer", K::sentencepiece, "eos=</s> unk=<unk> pad=<pad>", false, false, build_marian, finish_marian},
     {"MobileBertTokenizer", K::word_piece, kBertTokens, false, true, build_bert, finish_bert},
     {"MvpTokenizer", K::bpe, kRobertaTokens, false, false, build_gpt2, finish_roberta},
     {"NllbTokenizer", K::bpe, kRobertaTokensMask, false, false, build_nllb, finish_nllb},

@@ -19,7 +19,8 @@
 
 namespace transformers {
 
-enum class ModelKind : uint8_t { as_it_stands, word_piece, bpe, unigram };
+// `sentencepiece` and `ctrl` are the classes that transformers runs in Python; they do not look at tokenizer.json.
+enum class ModelKind : uint8_t { as_it_stands, word_piece, bpe, unigram, sentencepiece, ctrl };
 
 // What a recipe has at hand.
 struct ClassBuild {
@@ -35,6 +36,7 @@ struct ClassBuild {
   Vocab vocab;
   BPE bpe;
   Unigram unigram;
+  std::shared_ptr<const SentencePieceProcessor> processor;  // ModelKind::sentencepiece
 
   // A setting of tokenizer_config.json. Error(corrupt_file) for another type.
   bool flag(std::string_view key, bool absent) const;

@@ -49,6 +49,7 @@ struct Tokenizer::Impl {
   bool clean_up_bpe = false;  // clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output
   bool split_special_tokens = false;
   bool compiled = true;
+  bool masks_spelled_specials = false;  // special_tokens_mask is 1 for what the text itself spells, but unk (Marian)
   // By name; compiled when first used, so that a template that is wrong leaves the tokenizer usable.
   struct NamedTemplate {
     std::string name, source, where;
@@ -56,12 +57,23 @@ struct Tokenizer::Impl {
     mutable std::unique_ptr<const ChatTemplate> compiled;
   };
   std::deque<NamedTemplate> chat_templates;
+  // Of a tokenizer that marks the language of a text: mBART, NLLB, M2M100.
+  struct Languages {
+    std::string source;     // the code of a text whose language is not given
+    bool in_front = false;  // its token comes first, else last
+    bool wrapped = false;   // the token of "en" is "__en__"
+    std::string token(std::string_view code) const {
+      return wrapped ? "__" + std::string(code) + "__" : std::string(code);
+    }
+  };
+  std::optional<Languages> languages;
 
   // Made by finish() from the above.
   std::array<std::optional<int32_t>, kSpecialNames> special_ids;
   std::vector<int32_t> all_special_ids;
   bool has_token_type_ids = false;
   int64_t highest_id = -1;
+  bool every_id_has_token = false;  // ids that there are not stand for the unknown token: Python's tokenizers
   // The post-processor as a list of texts and special tokens, where it is one: all that ids_only needs of it.
   struct Part {
     int32_t sequence;  // 0 first text, 1 second, -1: the special token `id`
@@ -76,6 +88,8 @@ struct Tokenizer::Impl {
 
   std::optional<int32_t> token_to_id(std::string_view token) const;
   std::optional<std::string_view> id_to_token(int32_t id) const;
+  // Error(invalid_argument) for a language that the tokenizer does not know.
+  int32_t language_id(std::string_view code) const;
 
   // EncodeOptions with everything decided.
   struct Plan {
@@ -86,6 +100,8 @@ struct Tokenizer::Impl {
     Side truncation_side, padding_side;
     int32_t pad_id = 0;
     std::string pad_token;
+    int32_t language_id = -1;  // -1: that of the post-processor
+    std::string language_token;
   };
   Plan plan(const EncodeOptions& options) const;
 
@@ -104,6 +120,7 @@ struct Tokenizer::Impl {
 
  private:
   void encode_text(std::string_view text, int32_t word_id, const Plan& plan, Encoding& out) const;
+  void set_language(Encoding& e, const Plan& plan) const;
   Encoding encode_ids(const Input& first, const Input* second, const Plan& plan, const std::vector<Part>& parts) const;
 };
 

@@ -40,6 +40,9 @@ struct GenerateOptions {
 TCPP_API GenerateOutput generate(const PretrainedModel& model, const GenerateInputs& inputs,
                                  const GenerationConfig& config, const GenerateOptions& options = {});
 
+// What fills the ends of sequences that are shorter than others.
+TCPP_API int64_t padding_id(const GenerationConfig& config);
+
 // Requests of any lengths, each by its own config: results in their order, errors inside them.
 TCPP_API std::vector<GenerationResult> generate(const PretrainedModel& model, std::vector<GenerationRequest> requests,
                                                 EngineOptions options = {});

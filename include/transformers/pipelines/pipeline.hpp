@@ -30,6 +30,8 @@ struct PipelineOptions {
   LoadOptions load = {};
   TokenizerOptions tokenizer = {};
   std::shared_ptr<const ModelFiles> files = nullptr;  // files in memory, instead of `model`
+  // The task as it was asked for, where that says more than the class: "translation_en_to_fr".
+  std::string task = {};
 };
 
 // How a caller watches and stops one call.
@@ -83,7 +85,7 @@ struct TaskInfo {
   std::unique_ptr<Pipeline> (*make)(const PipelineOptions& options);
 };
 TCPP_API std::span<const TaskInfo> tasks() noexcept;
-// By name or alias. Error(invalid_argument) naming the known tasks.
+// By name or alias; "translation_XX_to_YY" is translation. Error(invalid_argument) naming the known tasks.
 TCPP_API const TaskInfo& find_task(std::string_view name);
 
 // The pipeline of a task named at run time.

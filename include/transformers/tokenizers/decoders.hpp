@@ -16,6 +16,7 @@
 #include "transformers/base/fields.hpp"
 #include "transformers/tokenizers/normalizers.hpp"     // Replace
 #include "transformers/tokenizers/pre_tokenizers.hpp"  // Metaspace
+#include "transformers/tokenizers/python_models.hpp"   // SentencePieceDecoder
 
 namespace transformers {
 
@@ -107,7 +108,7 @@ struct TCPP_API DecoderSequence {
 struct TCPP_API Decoder {
   static constexpr std::string_view stage = "decoder";
   std::variant<WordPieceDecoder, Fuse, StripDecoder, Replace, ByteLevelDecoder, MetaspaceDecoder, BPEDecoder, CTC,
-               ByteFallback, DecoderSequence>
+               ByteFallback, SentencePieceDecoder, DecoderSequence>
       value;
 
   std::vector<std::string> decode_chain(std::vector<std::string> tokens) const {

@@ -15,6 +15,7 @@
 #include "transformers/base/fields.hpp"
 #include "transformers/tokenizers/bpe.hpp"
 #include "transformers/tokenizers/normalized_string.hpp"  // Token
+#include "transformers/tokenizers/python_models.hpp"
 #include "transformers/tokenizers/unigram.hpp"
 #include "transformers/tokenizers/vocab.hpp"
 
@@ -89,7 +90,7 @@ struct TCPP_API WordLevel {
 
 struct TCPP_API TokenizerModel {
   static constexpr std::string_view stage = "model";
-  std::variant<WordPiece, WordLevel, BPE, Unigram> value;
+  std::variant<WordPiece, WordLevel, BPE, Unigram, SentencePiece, CTRL> value;
 
   void tokenize(std::string_view word, std::vector<Token>& out) const {
     std::visit([&](const auto& m) { m.tokenize(word, out); }, value);

@@ -142,6 +142,8 @@ struct TCPP_API Precompiled {
   void normalize(NormalizedString& s) const;
   // The text that replaces `chunk`, if there is a rule. Lives as long as this.
   std::optional<std::string_view> find(std::string_view chunk) const noexcept;
+  // The longest rule that fits the start of `text`, as SentencePiece itself applies them, with the bytes it replaces.
+  std::optional<std::pair<std::size_t, std::string_view>> find_longest(std::string_view text) const noexcept;
 
  private:
   std::shared_ptr<const std::vector<uint32_t>> units_;  // of the double array

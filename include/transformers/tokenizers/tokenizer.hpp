@@ -95,6 +95,8 @@ struct EncodeOptions {
   bool return_overflowing = false;    // fill Encoding::overflowing (operator(): append the parts as further rows)
   bool split_special_tokens = false;  // treat text that spells a special token as plain text
   bool ids_only = false;              // the fast way: ids, type_ids and attention_mask, nothing else
+  // The language of the text, for a tokenizer that marks it (has_languages()); absent: its own src_lang.
+  std::optional<std::string> src_lang = {};
 };
 
 struct DecodeOptions {
@@ -196,6 +198,12 @@ class TCPP_API Tokenizer {
   std::span<const int32_t> all_special_ids()
       const noexcept;                 // in HF's order: bos, eos, unk, sep, pad, cls, mask, others
   bool is_special(int32_t id) const;  // what skip_special_tokens drops
+
+  // Whether texts are marked with their language: mBART, NLLB, M2M100 (HF's _build_translation_inputs).
+  bool has_languages() const noexcept;
+  // The token that a translation into this language begins with ("ro_RO", "fra_Latn", "fr").
+  // Error(invalid_argument) for one that there is not, where HF takes the unknown token.
+  int32_t language_id(std::string_view code) const;
 
   std::optional<int64_t> model_max_length() const noexcept;  // tokens, special ones included; absent: no limit is known
   int64_t num_special_tokens_to_add(bool pair = false) const noexcept;
