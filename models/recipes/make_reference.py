@@ -1,11 +1,11 @@
 # What Hugging Face answers: runs a task's pipeline in float32 over the lines of a file.
 #
 # Where it stands: writes the expected answers that tests compare the library with.
-# Usage: python make_reference.py TASK MODEL_DIR INPUT > OUT.jsonl
+# Usage: python make_reference.py TASK MODEL_DIR INPUT > OUT
 #   TASK is text-classification, token-classification, zero-shot-classification, feature-extraction (an embedding of each
 #   text, as sentence-transformers makes it: mean of the tokens, length 1), question-answering or translation.
-#   INPUT: *.tsv has a header line and the text in its first column; *.jsonl an object of the pipeline's arguments a line;
-#   else a text a line. OUT has {"text", ...the answer} for each text, {...the arguments, "answer"} for each object.
+#   INPUT: *.tsv has a header line and the text in its first column, *.txt a text a line: OUT has {"text", ...the answer} a
+#   line. calls.json of tests/data/pipelines/bundled-*: OUT is the same file with "want" in each of its calls.
 #   A directory that `tcpp quantize` wrote is given to Hugging Face as the floats that its integers stand for.
 # Source: transformers 5.23, pipelines/; 4.57.6 for question-answering and translation, which 5 has not;
 #   attn_implementation="eager", one text at a time. Numbers are the shortest decimals that are the same float32.
@@ -56,11 +56,19 @@ def short(value):
     return float(str(np.float32(value))) if isinstance(value, (float, np.floating)) else value
 
 
-def inputs(path):
+def texts(path):
     lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line]
-    if path.suffix == ".jsonl":
-        return [json.loads(line) for line in lines]
     return [line.split("\t")[0] for line in lines[1:]] if path.suffix == ".tsv" else lines
+
+
+def answer_calls(pipe, path):
+    """The file with the pipeline's answer in each of its calls, a call a line."""
+    file = json.loads(path.read_text(encoding="utf-8"))
+    for call in file["calls"]:
+        call["want"] = short(pipe(call["input"], **call["options"]))
+    head = {name: value for name, value in file.items() if name != "calls"}
+    lines = ",\n  ".join(json.dumps(call, ensure_ascii=False) for call in file["calls"])
+    return json.dumps(head, ensure_ascii=False)[:-1] + ', "calls": [\n  ' + lines + "\n]}"
 
 
 @torch.no_grad()
@@ -88,15 +96,13 @@ def main():
     else:
         pipe = pipeline(options.task, model=model, tokenizer=tokenizer, device="cpu")
         answer = lambda text: pipe(text)
-    for item in inputs(options.input):
-        if isinstance(item, dict):
-            out = {**item, "answer": short(pipe(**item))}
-        else:
-            said = answer(item)
-            if isinstance(said, list) and options.task != "token-classification":
-                said = said[0]
-            out = {"text": item, **(short(said) if isinstance(said, dict) else {"answer": short(said)})}
-        print(json.dumps(out, ensure_ascii=False))
+    if options.input.suffix == ".json":
+        print(answer_calls(pipe, options.input))
+        return
+    for text in texts(options.input):
+        said = answer(text)
+        said = said[0] if isinstance(said, list) else said
+        print(json.dumps({"text": text, **short(said)}, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // Pipelines against what Hugging Face's pipeline() and sentence-transformers returned: each
 // tests/data/pipelines/<case>/ is a model directory with calls.json (made by tests/reference/make_pipelines.py and
-// make_task_pipelines.py).
+// make_task_pipelines.py), or a calls.json that names a bundled model (models/recipes/make_reference.py).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -74,7 +74,12 @@ TEST_P(PipelinesReference, EveryCall) {
   const std::string& task = file.at("task").as_string();
   const double tolerance = file.at("tolerance").at("score").as_number();
   const bool sentences = task == "sentence-embeddings";
-  const auto pipe = pipeline(sentences ? "feature-extraction" : task, {.model = GetParam().string()});
+  PipelineOptions of{.model = GetParam().string()};
+  if (const Value* bundled = file.find("model"); bundled != nullptr) {
+    // Hugging Face was given the floats that the bundled model's integers stand for.
+    of = {.model = std::string(TCPP_MODELS_DIR) + "/" + bundled->as_string(), .load = {.dtype = WeightType::fp32}};
+  }
+  const auto pipe = pipeline(sentences ? "feature-extraction" : task, of);
   int compared = 0;
   for (const Value& call : file.at("calls").as_array()) {
     SCOPED_TRACE(to_json(call.at("input")).substr(0, 100) + " " + to_json(call.at("options")));
