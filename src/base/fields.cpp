@@ -162,6 +162,10 @@ void FieldReader::visit(std::string_view name, std::vector<int64_t>& v, std::str
 void FieldReader::visit(std::string_view name, std::vector<std::string>& v, std::string_view) {
   const Value* value = take(name);
   if (!value) return;
+  if (value->is_string()) {
+    v = {value->as_string()};
+    return;
+  }
   if (!value->is_array()) wrong_type(name, "a list of strings", *value);
   std::vector<std::string> items;
   for (const Value& item : value->as_array()) {

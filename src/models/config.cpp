@@ -9,6 +9,7 @@ void PretrainedConfig::fields(FieldVisitor& f) {
   f("model_type", model_type, "the family");
   f("architectures", architectures, "classes of Hugging Face that the weights belong to");
   f("id2label", id2label, "label names");
+  f("label2id", label2id, "label names, and the index of each");
   f("num_labels", num_labels, "number of labels where id2label is absent");
   f("problem_type", problem_type, "regression, single_label_classification or multi_label_classification");
   f("function_to_apply", function_to_apply, "sigmoid, softmax or none, where nothing else decides");
@@ -18,6 +19,7 @@ void PretrainedConfig::fields(FieldVisitor& f) {
 
 void PretrainedConfig::finish() {
   if (id2label.empty()) {
+    label2id = nullptr;  // names that are made up replace it
     num_labels = num_labels.value_or(2);
     check_range("num_labels", *num_labels, 1, kMaxLabels);
     for (int64_t i = 0; i < *num_labels; ++i) id2label[i] = "LABEL_" + std::to_string(i);

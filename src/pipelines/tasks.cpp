@@ -4,12 +4,14 @@
 
 #include "transformers/base/error.hpp"
 #include "transformers/pipelines/feature_extraction.hpp"
+#include "transformers/pipelines/fill_mask.hpp"
 #include "transformers/pipelines/pipeline.hpp"
 #include "transformers/pipelines/question_answering.hpp"
 #include "transformers/pipelines/text2text_generation.hpp"
 #include "transformers/pipelines/text_classification.hpp"
 #include "transformers/pipelines/text_generation.hpp"
 #include "transformers/pipelines/token_classification.hpp"
+#include "transformers/pipelines/zero_shot_classification.hpp"
 
 namespace transformers {
 namespace {

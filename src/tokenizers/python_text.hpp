@@ -39,8 +39,8 @@ bool is_lower(std::string_view text);
 bool is_title(std::string_view text);
 
 // Without the white space at the left, the right or both ends.
-std::string_view strip_left(std::string_view text) noexcept;
-std::string_view strip_right(std::string_view text) noexcept;
+TCPP_API std::string_view strip_left(std::string_view text) noexcept;
+TCPP_API std::string_view strip_right(std::string_view text) noexcept;
 inline std::string_view strip(std::string_view text) noexcept { return strip_right(strip_left(text)); }
 
 // repr(text): quotes, and escapes for what is not printable.

@@ -71,7 +71,7 @@ SIZES = {"bert": dict(**COMMON, max_position_embeddings=64), "roberta": dict(**C
          "deberta-v2": dict(**COMMON, max_position_embeddings=64, relative_attention=True, max_relative_positions=-1, position_buckets=8, pos_att_type=["p2c", "c2p"], share_att_key=True, norm_rel_ebd="layer_norm", type_vocab_size=0, pad_token_id=1),
          "bart": dict(d_model=20, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24, max_position_embeddings=64, pad_token_id=3, bos_token_id=1, eos_token_id=2, decoder_start_token_id=2, forced_eos_token_id=2),
          "gpt2": dict(n_embd=20, n_layer=1, n_head=2, n_positions=64, bos_token_id=1, eos_token_id=2)}
-GAINS = (("word_embeddings", 3), ("shared", 3), ("wte", 3), ("query", 3), ("key.w", 3), ("value", 2), ("classifier.weight", 5), ("classification_head.out_proj.w", 4), ("score.w", 4), ("qa_outputs.w", 5), ("decoder.weight", 2))
+GAINS = (("word_embeddings", 3), ("shared", 3), ("wte", 3), ("query", 3), ("key.w", 3), ("value", 2), ("classifier.weight", 5), ("classification_head.out_proj.w", 4), ("score.w", 4), ("qa_outputs.w", 5), ("predictions.transform.dense.w", 3), ("lm_head.dense.w", 3))
 
 
 def names(*labels):
@@ -83,6 +83,11 @@ def gain(name):
     return next((g for part, g in GAINS if part in name), 1)
 
 
+def vocab_size(files):
+    tokenizer = json.loads(files["tokenizer.json"])
+    return 1 + max([len(tokenizer["model"]["vocab"]) - 1] + [t["id"] for t in tokenizer["added_tokens"]])
+
+
 def write_model(name, family, architecture, files, **config):
     directory = os.path.join(OUT, name)
     shutil.rmtree(directory, ignore_errors=True)
@@ -90,16 +95,12 @@ def write_model(name, family, architecture, files, **config):
     for file, content in files.items():
         with open(os.path.join(directory, file), "w", encoding="utf-8", newline="\n") as f:
             f.write(content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
-    tokenizer = json.loads(files["tokenizer.json"])
-    size = 1 + max([len(tokenizer["model"]["vocab"]) - 1] + [t["id"] for t in tokenizer["added_tokens"]])
-    spec = {**SIZES[family], "vocab_size": size, **config}
+    spec = {**SIZES[family], "vocab_size": vocab_size(files), **config}
     made = transformers.AutoConfig.for_model(family, **spec)
     written = config_json(dict(family=family.replace("-", "_"), architecture=architecture, config=spec), made)
-    if "label2id" in config and config["label2id"] is None:
-        del written["label2id"]
     write_json(os.path.join(directory, "config.json"), written)
     state = getattr(transformers, architecture)(made).state_dict()
-    save_file({k: gain(k) * random_weight(name, k, v.shape) for k, v in sorted(state.items()) if v.is_floating_point() and not k.endswith("embed_tokens.weight")}, os.path.join(directory, "model.safetensors"), {"format": "pt"})
+    save_file({k: gain(k) * random_weight(name, k, v.shape) for k, v in sorted(state.items()) if v.is_floating_point() and not k.endswith(("embed_tokens.weight", "decoder.weight", "decoder.bias"))}, os.path.join(directory, "model.safetensors"), {"format": "pt"})
     return directory
 
 
@@ -202,6 +203,55 @@ def make_asked(name, family, architecture, files, full=False):
     write_calls(directory, "question-answering", calls)
 
 
+# ---- fill-mask ---------------------------------------------------------------------------------------------------
+
+FILLERS = {
+    "mask-bert": dict(family="bert", architecture="BertForMaskedLM", files=wordpiece(), full=True),
+    "mask-roberta": dict(family="roberta", architecture="RobertaForMaskedLM", files=byte_level()),
+    "mask-xlm-roberta": dict(family="xlm-roberta", architecture="XLMRobertaForMaskedLM", files=unigram()),
+    "mask-albert": dict(family="albert", architecture="AlbertForMaskedLM", files=unigram()),
+    "mask-deberta-v2": dict(family="deberta-v2", architecture="DebertaV2ForMaskedLM", files=unigram(), vocab_more=3),
+}
+
+
+def make_filler(name, family, architecture, files, full=False, vocab_more=0):
+    directory = write_model(name, family, architecture, files, **({"vocab_size": vocab_size(files) + vocab_more} if vocab_more else {}))
+    pipe = make_pipe("fill-mask", directory)
+    m = pipe.tokenizer.mask_token
+    one, two = f"The capital of {m} is Paris.", f"{m} world, the {m} one"
+    calls = [call(pipe, t) for t in (one, f"Hello {m}!", f"caf\u00e9 {m} \u4e2d\u6587", m)]
+    calls += [call(pipe, two, top_k=3), call(pipe, [one, two], top_k=2), call(pipe, one, top_k=12), call(pipe, one, targets=["the", "\u0120the", "\u2581a", "unaffable"]), call(pipe, one, targets="a", top_k=3), call(pipe, two, targets=["e", "a", "e", "zzzz"], top_k=2)]
+    if full:
+        calls += [call(pipe, "no mask"), call(pipe, one, top_k=0), call(pipe, one, top_k=100000), call(pipe, one, targets=[]), call(pipe, one, targets=[""]), call(pipe, [one, "none"]), call(pipe, f"{m} " + LONG, tokenizer_kwargs={"truncation": True}, top_k=2),
+                  call(pipe, f"{m} " + LONG, tokenizer_kwargs={"truncation": True, "max_length": 8}, top_k=2), call(pipe, LONG + f" {m}", tokenizer_kwargs={"truncation": True}), call(pipe, [one, one.lower()], top_k=1), call(pipe, one, topk=2), call(pipe, one, targets=["[UNK]", "[PAD]", "[SEP]"])]
+    write_calls(directory, "fill-mask", calls)
+
+
+# ---- zero-shot-classification ------------------------------------------------------------------------------------
+
+JUDGES = {
+    "zero-shot-bert": dict(family="bert", architecture="BertForSequenceClassification", files=wordpiece(settings={"model_max_length": 30}), labels=names("ENTAILMENT", "neutral", "contradiction"), full=True),
+    "zero-shot-roberta": dict(family="roberta", architecture="RobertaForSequenceClassification", files=byte_level(50), labels=names("contradiction", "neutral", "entailment")),
+    "zero-shot-deberta-v2": dict(family="deberta-v2", architecture="DebertaV2ForSequenceClassification", files=unigram(40), labels=names("Entail", "not")),
+    "zero-shot-bart": dict(family="bart", architecture="BartForSequenceClassification", files=byte_level(50), labels=dict(id2label={0: "x", 1: "y", 2: "z"}, label2id={"y": 1, "entailing": 1, "z": 2})),
+    "zero-shot-unnamed": dict(family="bert", architecture="BertForSequenceClassification", files=wordpiece(settings={"model_max_length": 40}), labels=names("x", "y", "z")),
+}
+LABELS = ["politics", "public health", "a", "travel, and more"]
+
+
+def make_judge(name, family, architecture, files, labels, full=False):
+    directory = write_model(name, family, architecture, files, **labels)
+    pipe = make_pipe("zero-shot-classification", directory)
+    text = "Who are you voting for?"
+    calls = [call(pipe, text, candidate_labels=LABELS), call(pipe, text, candidate_labels=LABELS, multi_label=True), call(pipe, text, candidate_labels=" politics, ,public health ,x"), call(pipe, text, candidate_labels=["one"]), call(pipe, text, candidate_labels="one"),
+             call(pipe, LONG, candidate_labels=LABELS[:3]), call(pipe, [text, "a", LONG], candidate_labels=LABELS[:2], multi_label=True), call(pipe, "caf\u00e9 \u4e2d", candidate_labels=["\u00e9", "\u4e2d"], hypothesis_template="{}: \u00fc")]
+    if full:
+        calls += [call(pipe, text, candidate_labels=[]), call(pipe, text, candidate_labels=""), call(pipe, "", candidate_labels=["a"]), call(pipe, text, candidate_labels=["a", "b"], hypothesis_template="no slot"), call(pipe, text, candidate_labels=["a", "b"], hypothesis_template="About {0} and {0} {{x}}"),
+                  call(pipe, text, candidate_labels=["a", "b"], hypothesis_template="{} {}"), call(pipe, text, candidate_labels=["a", "b"], hypothesis_template="{"), call(pipe, text, candidate_labels=["a", "a", "b"]), call(pipe, "a", candidate_labels=["x " * 28, "b"]), call(pipe, [text], candidate_labels=["a", "b"]),
+                  call(pipe, text, candidate_labels=["", "b"], hypothesis_template="{}")]
+    write_calls(directory, "zero-shot-classification", calls)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("--only", default="*", help="glob over case names")
@@ -209,7 +259,7 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
-    for task, make, cases in (("token-classification", make_tagger, TAGGERS), ("question-answering", make_asked, ASKED)):
+    for task, make, cases in (("token-classification", make_tagger, TAGGERS), ("question-answering", make_asked, ASKED), ("fill-mask", make_filler, FILLERS), ("zero-shot-classification", make_judge, JUDGES)):
         for name, spec in cases.items():
             if not fnmatch.fnmatch(name, only):
                 continue

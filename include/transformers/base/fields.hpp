@@ -32,6 +32,7 @@ class TCPP_API FieldVisitor {
   void operator()(std::string_view name, std::string& v, std::string_view help = {}) { visit(name, v, help); }
   // One integer is read as a list of one: eos_token_id is either in Hugging Face's files.
   void operator()(std::string_view name, std::vector<int64_t>& v, std::string_view help = {}) { visit(name, v, help); }
+  // One string is read as a list of one.
   void operator()(std::string_view name, std::vector<std::string>& v, std::string_view help = {}) {
     visit(name, v, help);
   }

@@ -20,6 +20,7 @@ struct TCPP_API PretrainedConfig {
   std::string model_type;
   std::vector<std::string> architectures;  // [0] names the class whose weights the directory holds
   std::map<int64_t, std::string> id2label;
+  Value label2id;                           // an object of integers, where the file has one
   std::optional<int64_t> num_labels;        // read only where id2label is absent; after finish() always set
   std::optional<std::string> problem_type;  // "regression", "single_label_classification", "multi_label_classification"
   std::optional<std::string> function_to_apply;
