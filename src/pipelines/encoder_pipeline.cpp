@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include "open_files.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/model_files.hpp"
 #include "transformers/models/auto.hpp"
@@ -18,6 +19,8 @@ namespace {
 // of a layer stay near the cores.
 constexpr std::size_t kTokensPerBatch = 4096;
 
+}  // namespace
+
 std::shared_ptr<const ModelFiles> open_files(const TaskInfo& task, const PipelineOptions& options) {
   if (options.files) return options.files;
   const std::string_view name = options.model.empty() ? task.default_model : std::string_view(options.model);
@@ -26,8 +29,6 @@ std::shared_ptr<const ModelFiles> open_files(const TaskInfo& task, const Pipelin
   }
   return ModelFiles::from_path(find_model(name).string(), options.load.map_mode);
 }
-
-}  // namespace
 
 // Idle workspaces: as many exist as calls ever ran at the same time.
 class EncoderPipeline::WorkspacePool {

@@ -7,6 +7,7 @@
 #include "transformers/pipelines/fill_mask.hpp"
 #include "transformers/pipelines/pipeline.hpp"
 #include "transformers/pipelines/question_answering.hpp"
+#include "transformers/pipelines/sentence_similarity.hpp"
 #include "transformers/pipelines/text2text_generation.hpp"
 #include "transformers/pipelines/text_classification.hpp"
 #include "transformers/pipelines/text_generation.hpp"

@@ -5,13 +5,13 @@
 #include <utility>
 
 #include "generation_task.hpp"
+#include "open_files.hpp"
 #include "sentences.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/model_files.hpp"
 #include "transformers/generation/engine.hpp"
 #include "transformers/generation/generate.hpp"
 #include "transformers/models/auto.hpp"
-#include "transformers/models/locate.hpp"
 #include "transformers/pipelines/encoder_pipeline.hpp"  // truncation_field
 
 namespace transformers {
@@ -79,14 +79,7 @@ void TranslationOptions::fields(FieldVisitor& f) {
 
 Text2TextGeneration::Text2TextGeneration(std::string_view task, std::string_view result, const PipelineOptions& options)
     : info_(find_task(task)), result_(result) {
-  std::shared_ptr<const ModelFiles> files = options.files;
-  if (files == nullptr) {
-    const std::string_view name = options.model.empty() ? info_.default_model : std::string_view(options.model);
-    if (name.empty()) {
-      throw Error(ErrorCode::invalid_argument, "no model is bundled for this task: name one", std::string(info_.name));
-    }
-    files = ModelFiles::from_path(find_model(name).string(), options.load.map_mode);
-  }
+  const std::shared_ptr<const ModelFiles> files = open_files(info_, options);
   tokenizer_ = AutoTokenizer::from_files(files, options.tokenizer);
   model_ = load_model(files, kHead, options.load);
 

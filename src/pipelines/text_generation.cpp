@@ -4,12 +4,12 @@
 #include <utility>
 
 #include "generation_task.hpp"
+#include "open_files.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/model_files.hpp"
 #include "transformers/generation/engine.hpp"
 #include "transformers/generation/generate.hpp"
 #include "transformers/models/auto.hpp"
-#include "transformers/models/locate.hpp"
 
 namespace transformers {
 void TextGenerationOptions::fields(FieldVisitor& f) {
@@ -23,15 +23,7 @@ void TextGenerationOptions::fields(FieldVisitor& f) {
 }
 
 TextGeneration::TextGeneration(const PipelineOptions& options) {
-  const TaskInfo& info = find_task("text-generation");
-  std::shared_ptr<const ModelFiles> files = options.files;
-  if (files == nullptr) {
-    const std::string_view name = options.model.empty() ? info.default_model : std::string_view(options.model);
-    if (name.empty()) {
-      throw Error(ErrorCode::invalid_argument, "no model is bundled for this task: name one", std::string(info.name));
-    }
-    files = ModelFiles::from_path(find_model(name).string(), options.load.map_mode);
-  }
+  const std::shared_ptr<const ModelFiles> files = open_files(find_task("text-generation"), options);
   tokenizer_ = AutoTokenizer::from_files(files, options.tokenizer);
   model_ = load_model(files, kHead, options.load);
   config_ = GenerationConfig::from_files(*files);

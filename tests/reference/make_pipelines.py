@@ -15,7 +15,7 @@ import numpy as np
 import sentence_transformers
 import torch
 import transformers
-from make_models import SEED, TRANSFORMERS, config_json, random_weight, write_json
+from model_cases import SEED, TRANSFORMERS, config_json, random_weight, write_json
 from make_tokenizers import bert_normalizer, config as tokenizer_settings, tokenizer_json
 from safetensors.torch import save_file
 
@@ -153,7 +153,24 @@ SENTENCES = {
 }
 
 
-def make_sentences(name, pooling, normalize=False, limits=None, new=False, family="bert", architecture="BertModel", **spec):
+SIMILARITIES = {  # what config_sentence_transformers.json says, if there is one
+    "similarity-cosine": dict(pooling=legacy_pooling("mean_tokens"), limits={"max_seq_length": 24}),
+    "similarity-dot": dict(pooling=legacy_pooling("cls_token"), similarity="dot"),
+}
+
+
+def make_similarities(name, **spec):
+    model = make_sentences(name, **spec)
+    def similarity(value, similarity_fn_name=None):
+        model.similarity_fn_name = similarity_fn_name or spec.get("similarity", "cosine")
+        return model.similarity(model.encode(value["source_sentence"], show_progress_bar=False), model.encode(value["sentences"], show_progress_bar=False))[0].numpy()
+    sentences = [TEXTS[1], "I like it.", "", LONG, TEXTS[4]]
+    calls = [call(similarity, {"source_sentence": t, "sentences": sentences}) for t in TEXTS[:4]]
+    calls += [call(similarity, {"source_sentence": TEXTS[0], "sentences": sentences[:3]}, similarity_fn_name=f) for f in ("cosine", "dot", "euclidean", "manhattan")]
+    write_calls(os.path.join(OUT, name), "sentence-similarity", calls)
+
+
+def make_sentences(name, pooling, similarity=None, normalize=False, limits=None, new=False, family="bert", architecture="BertModel", **spec):
     directory = os.path.join(OUT, name)
     write_model(directory, family, architecture, **spec)
     kinds = ["base.modules.transformer.Transformer", "sentence_transformer.modules.pooling.Pooling", "sentence_transformer.modules.normalize.Normalize"] if new else ["models.Transformer", "models.Pooling", "models.Normalize"]
@@ -164,11 +181,14 @@ def make_sentences(name, pooling, normalize=False, limits=None, new=False, famil
         write_json(os.path.join(directory, "1_Pooling", "config.json"), pooling)
     if limits:
         write_json(os.path.join(directory, "sentence_bert_config.json"), limits)
+    if similarity:
+        write_json(os.path.join(directory, "config_sentence_transformers.json"), {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": similarity})
     model = sentence_transformers.SentenceTransformer(directory, device="cpu", model_kwargs={"dtype": torch.float32, "attn_implementation": "eager"})
     embed = lambda texts, **options: model.encode(texts, show_progress_bar=False, **options)
     calls = [call(embed, t) for t in (*TEXTS, "UPPER and Lower", LONG)]
     calls += [call(embed, [TEXTS[0], "", LONG, "a", TEXTS[4]]), call(embed, TEXTS[:2], normalize_embeddings=True)]
     write_calls(directory, "sentence-embeddings", calls, note="no modules.json: sentence-transformers falls back to mean pooling" if not pooling else "")
+    return model
 
 
 def main():
@@ -180,7 +200,7 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
-    for make, cases in ((make_classifier, CLASSIFIERS), (make_features, FEATURES), (make_sentences, SENTENCES)):
+    for make, cases in ((make_classifier, CLASSIFIERS), (make_features, FEATURES), (make_sentences, SENTENCES), (make_similarities, SIMILARITIES)):
         for name, spec in cases.items():
             if fnmatch.fnmatch(name, only):
                 make(name, **spec)
