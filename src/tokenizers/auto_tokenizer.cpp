@@ -289,6 +289,8 @@ class Loader {
     }
     if (!impl_->post_processor || asks) update_post_processor(build_);
     if (class_->finish) class_->finish(build_);
+    // RemBERT's constructor does it again at its end, and so takes its own away.
+    if (!json_ && class_->name == "RemBertTokenizer") update_post_processor(build_);
     read_chat_templates();
     impl_->finish();
     return std::make_shared<const Tokenizer>(std::unique_ptr<const Tokenizer::Impl>(std::move(impl_)));
@@ -352,10 +354,11 @@ class Loader {
           read_sentencepiece(files_.read_text(sentencepiece_file_), where), where);
       return;
     }
-    constexpr std::string_view kKnown[] = {"AlbertTokenizer",    "BarthezTokenizer",    "CamembertTokenizer",
-                                           "CodeLlamaTokenizer", "DebertaV2Tokenizer",  "GemmaTokenizer",
-                                           "LlamaTokenizer",     "NllbTokenizer",       "PegasusTokenizer",
-                                           "T5Tokenizer",        "XLMRobertaTokenizer", "XLNetTokenizer"};
+    constexpr std::string_view kKnown[] = {
+        "AlbertTokenizer",     "BarthezTokenizer", "BigBirdTokenizer", "CamembertTokenizer", "CodeLlamaTokenizer",
+        "DebertaV2Tokenizer",  "GemmaTokenizer",   "LlamaTokenizer",   "MBart50Tokenizer",   "MBartTokenizer",
+        "NllbTokenizer",       "PegasusTokenizer", "RemBertTokenizer", "T5Tokenizer",        "XGLMTokenizer",
+        "XLMRobertaTokenizer", "XLNetTokenizer"};
     if (std::find(std::begin(kKnown), std::end(kKnown), class_->name) == std::end(kKnown)) {
       throw Error(ErrorCode::unsupported,
                   "tokenizer_class \"" + std::string(class_->name) + "\" from a SentencePiece model is not supported",
@@ -381,10 +384,19 @@ class Loader {
     std::vector<Piece> first;
     std::size_t skip = 0;
     std::vector<Piece> last;
-    if (class_->name == "XLMRobertaTokenizer") {
+    const bool is_mbart = class_->name == "MBartTokenizer" || class_->name == "MBart50Tokenizer";
+    if (is_mbart || class_->name == "XLMRobertaTokenizer") {
+      first = {special(class_->name == "MBart50Tokenizer" ? kCls : kBos, "<s>"), special(kPad, "<pad>"),
+               special(kEos, "</s>"), special(kUnk, "<unk>")};
+      skip = 3;
+      if (is_mbart) {
+        for (std::string& code : class_->extra(build_)) last.push_back({std::move(code), 0, 3});
+      }
+      last.push_back(special(kMask, "<mask>"));
+    } else if (class_->name == "XGLMTokenizer") {
       first = {special(kBos, "<s>"), special(kPad, "<pad>"), special(kEos, "</s>"), special(kUnk, "<unk>")};
       skip = 3;
-      last = {special(kMask, "<mask>")};
+      for (std::string& word : class_->extra(build_)) last.push_back({std::move(word), 0, 3});
     } else if (class_->name == "CamembertTokenizer") {
       first = {{"<s>NOTUSED", 0, 3},
                special(kPad, "<pad>"),
@@ -513,7 +525,9 @@ class Loader {
       item.remove_prefix(item.find('=') + 1);
       std::optional<AddedToken> flags;
       if (const std::size_t plus = item.find('+'); plus != std::string_view::npos) {
-        flags = AddedToken{"", false, item.ends_with('<'), false, true, false};
+        // Not special by itself, and then looked for in normalized text; being named makes it special, and raw, unless
+        // the class says otherwise.
+        flags = AddedToken{"", false, item.ends_with('<'), false, class_->name == "NllbTokenizer", false};
         item = item.substr(0, plus);
       }
       if (class_->model == ModelKind::as_it_stands) continue;
@@ -536,9 +550,14 @@ class Loader {
       const auto at = tokens_.named.find(kSpecialTokenKeys[name]);
       if (at != tokens_.named.end()) build_.specials[name] = at->second.content;
     }
-    // T5 has its sentinels beside the pieces of a SentencePiece model too.
-    if (class_->extra && (tokens_.extra.empty() || (pieces_ && class_->name == "T5Tokenizer"))) {
-      for (std::string& token : class_->extra(build_)) tokens_.extra.push_back({std::move(token), std::nullopt});
+    // T5 has its sentinels beside the pieces of a SentencePiece model too, mBART its languages, XGLM its made-up words.
+    const bool always = class_->name == "T5Tokenizer" || class_->name == "MBartTokenizer" ||
+                        class_->name == "MBart50Tokenizer" || class_->name == "XGLMTokenizer";
+    if (class_->extra && (tokens_.extra.empty() || (pieces_ && always))) {
+      std::vector<ConfiguredToken> extra;
+      for (std::string& token : class_->extra(build_)) extra.push_back({std::move(token), std::nullopt});
+      const bool in_front = class_->name == "MBartTokenizer";
+      tokens_.extra.insert(in_front ? tokens_.extra.begin() : tokens_.extra.end(), extra.begin(), extra.end());
     }
   }
 
@@ -689,34 +708,37 @@ class Loader {
       return std::any_of(tokens_.named.begin(), tokens_.named.end(),
                          [&](const auto& named) { return named.second.content == content; });
     };
-    const auto add = [&](const std::string& content, const std::optional<AddedToken>& flags) {
+    const auto flagged = [&](const std::string& content, const std::optional<AddedToken>& flags) {
       AddedToken token = flags.value_or(AddedToken{content, false, false, false, false, true});
       if (is_named(content)) token.special = true;
-      to_add.push_back(std::move(token));
-      known.push_back(content);
+      return token;
     };
     for (const auto& [id, token] : tokens_.added) {
       const auto same = impl_->added.id(token.content);
       if (same && *impl_->added.find(*same) == token) continue;
-      add(token.content, token);
+      to_add.push_back(flagged(token.content, token));
+      known.push_back(token.content);
     }
     std::sort(known.begin(), known.end());
-    const auto is_known = [&](const std::string& content) {
-      return std::find(known.begin(), known.end(), content) != known.end();
+    // A token that is named twice with other flags is added twice: the last flags count.
+    const auto add = [&](const ConfiguredToken& configured) {
+      if (std::binary_search(known.begin(), known.end(), configured.content)) return;
+      AddedToken token = flagged(configured.content, configured.flags);
+      if (std::find(to_add.begin(), to_add.end(), token) == to_add.end()) to_add.push_back(std::move(token));
     };
     for (const std::string_view name : kSpecialTokenKeys) {
       const auto at = tokens_.named.find(name);
-      if (at != tokens_.named.end() && !is_known(at->second.content)) add(at->second.content, at->second.flags);
+      if (at != tokens_.named.end()) add(at->second);
     }
     for (const std::string& key : tokens_.named_order) {
       const auto at = tokens_.named.find(key);
       if (at == tokens_.named.end() || is_standard_name(key)) continue;
       impl_->other_special_tokens.push_back(at->second.content);
-      if (!is_known(at->second.content)) add(at->second.content, at->second.flags);
+      add(at->second);
     }
     for (const ConfiguredToken& token : tokens_.extra) {
       impl_->other_special_tokens.push_back(token.content);
-      if (!is_known(token.content)) add(token.content, token.flags);
+      add(token);
     }
     impl_->added.add(to_add, impl_->model.vocab());
     for (std::size_t name = 0; name < kSpecialNames; ++name) {

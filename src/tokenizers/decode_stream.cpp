@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <string_view>
 
+#include "python_text.hpp"
+#include "tokenizer_impl.hpp"
+
 namespace transformers {
 namespace {
 
@@ -57,6 +60,13 @@ std::string DecodeStream::put(int32_t id) {
   if (in_bytes_) return {};
   std::size_t certain = text.size();
   while (std::string_view(text).substr(0, certain).ends_with(kReplacement)) certain -= kReplacement.size();
+  // Python's tokenizers strip what they make, and CTRL's joins what ends in "@@" with what follows.
+  if (tokenizer_.impl_->every_id_has_token) {
+    std::string_view sure = std::string_view(text).substr(0, certain);
+    const std::size_t last = sure.find_last_not_of('@');
+    sure = python::strip_right(sure.substr(0, last == std::string_view::npos ? 0 : last + 1));
+    certain = sure.size();
+  }
   if (*options_.clean_up_tokenization_spaces) {
     certain -= std::min(certain, kUnclean);
     while (certain > 0 && (static_cast<unsigned char>(text[certain]) & 0xC0) == 0x80) --certain;

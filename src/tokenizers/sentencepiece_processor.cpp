@@ -295,7 +295,6 @@ std::string SentencePieceProcessor::decode(std::span<const std::string> pieces) 
     bytes.clear();
   };
   bool at_start = true, seen_space = false;
-  std::string decoded;
   for (const std::string& piece : pieces) {
     const int32_t id = piece_to_id(piece);
     if (type_of(id) == SentencePieceModel::byte && piece.size() == 6) {
@@ -304,22 +303,21 @@ std::string SentencePieceProcessor::decode(std::span<const std::string> pieces) 
       continue;
     }
     flush();
-    if (seen_space || !decoded.empty()) at_start = false;
+    if (seen_space || !out.empty()) at_start = false;
     seen_space = false;
-    decoded.clear();
     if (type_of(id) == SentencePieceModel::control) continue;
     if (id == unk_id_) {
-      decoded = model_.pieces[static_cast<std::size_t>(id)].text == piece ? model_.unk_surface : piece;
+      out += model_.pieces[static_cast<std::size_t>(id)].text == piece ? model_.unk_surface : piece;
     } else {
       std::string_view text = piece;
       if (at_start && (model_.add_dummy_prefix || model_.remove_extra_whitespaces) && text.starts_with(kSpace)) {
         text.remove_prefix(kSpace.size());
         seen_space = !model_.remove_extra_whitespaces;
       }
-      decoded = text;
+      std::string decoded(text);
       replace_all(decoded, kSpace, " ");
+      out += decoded;
     }
-    out += decoded;
   }
   flush();
   return out;

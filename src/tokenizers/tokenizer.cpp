@@ -749,11 +749,16 @@ std::vector<std::string> Tokenizer::token_texts() const {
 
 std::optional<int32_t> Tokenizer::token_to_id(std::string_view token) const { return impl_->token_to_id(token); }
 std::optional<std::string_view> Tokenizer::id_to_token(int32_t id) const { return impl_->id_to_token(id); }
-int64_t Tokenizer::vocab_size() const noexcept { return static_cast<int64_t>(impl_->model.vocab().size()); }
+int64_t Tokenizer::vocab_size() const noexcept {
+  return impl_->vocab_size.value_or(static_cast<int64_t>(impl_->model.vocab().size()));
+}
 
 int64_t Tokenizer::size() const noexcept {
   int64_t n = vocab_size();
-  for (const auto& [id, token] : impl_->added.by_id()) n += impl_->model.vocab().find(token.content) < 0;
+  for (const auto& [id, token] : impl_->added.by_id()) {
+    const int32_t known = impl_->model.vocab().find(token.content);
+    n += known < 0 || (impl_->vocab_size && known >= *impl_->vocab_size);
+  }
   return n;
 }
 

@@ -346,7 +346,14 @@ void build_xlm_roberta(ClassBuild& b) {
   set_metaspace(b, scheme_of(b), true);
 }
 void build_camembert(ClassBuild& b) {
-  set_unigram(b, std::max(0, b.unigram.vocab.find(b.special(kUnk))));
+  // The first piece of that text: a model whose own unknown piece is not its first has another one further on.
+  int32_t unk_id = 0;
+  const auto size = static_cast<int32_t>(b.unigram.scores.size());
+  std::vector<std::string_view> texts(static_cast<std::size_t>(size));
+  b.unigram.vocab.for_each([&](std::string_view piece, int32_t id) { texts[static_cast<std::size_t>(id)] = piece; });
+  const auto first = std::find(texts.begin(), texts.end(), b.special(kUnk));
+  if (first != texts.end()) unk_id = static_cast<int32_t>(first - texts.begin());
+  set_unigram(b, unk_id);
   set_charsmap(b);
   set_metaspace(b, scheme_of(b), true);
 }
@@ -460,6 +467,46 @@ void finish_whisper(ClassBuild& b) {
   set_template(b, single, pair);
 }
 
+// ---- languages -------------------------------------------------------------------------------------------------
+
+constexpr std::string_view kMBartLanguages =
+    "ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ ko_KR lt_LT lv_LV my_MM ne_NP "
+    "nl_XX ro_RO ru_RU si_LK tr_TR vi_VN zh_CN";
+constexpr std::string_view kMBart50Languages =
+    "ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ ko_KR lt_LT lv_LV my_MM ne_NP "
+    "nl_XX ro_RO ru_RU si_LK tr_TR vi_VN zh_CN af_ZA az_AZ bn_IN fa_IR he_IL hr_HR id_ID ka_GE km_KH mk_MK ml_IN "
+    "mn_MN mr_IN pl_PL ps_AF pt_XX sv_SE sw_KE ta_IN te_IN th_TH tl_XX uk_UA ur_PK xh_ZA gl_ES sl_SI";
+constexpr std::string_view kNllbLanguages =
+    "ace_Arab ace_Latn acm_Arab acq_Arab aeb_Arab afr_Latn ajp_Arab aka_Latn amh_Ethi apc_Arab arb_Arab ars_Arab "
+    "ary_Arab arz_Arab asm_Beng ast_Latn awa_Deva ayr_Latn azb_Arab azj_Latn bak_Cyrl bam_Latn ban_Latn bel_Cyrl "
+    "bem_Latn ben_Beng bho_Deva bjn_Arab bjn_Latn bod_Tibt bos_Latn bug_Latn bul_Cyrl cat_Latn ceb_Latn ces_Latn "
+    "cjk_Latn ckb_Arab crh_Latn cym_Latn dan_Latn deu_Latn dik_Latn dyu_Latn dzo_Tibt ell_Grek eng_Latn epo_Latn "
+    "est_Latn eus_Latn ewe_Latn fao_Latn pes_Arab fij_Latn fin_Latn fon_Latn fra_Latn fur_Latn fuv_Latn gla_Latn "
+    "gle_Latn glg_Latn grn_Latn guj_Gujr hat_Latn hau_Latn heb_Hebr hin_Deva hne_Deva hrv_Latn hun_Latn hye_Armn "
+    "ibo_Latn ilo_Latn ind_Latn isl_Latn ita_Latn jav_Latn jpn_Jpan kab_Latn kac_Latn kam_Latn kan_Knda kas_Arab "
+    "kas_Deva kat_Geor knc_Arab knc_Latn kaz_Cyrl kbp_Latn kea_Latn khm_Khmr kik_Latn kin_Latn kir_Cyrl kmb_Latn "
+    "kon_Latn kor_Hang kmr_Latn lao_Laoo lvs_Latn lij_Latn lim_Latn lin_Latn lit_Latn lmo_Latn ltg_Latn ltz_Latn "
+    "lua_Latn lug_Latn luo_Latn lus_Latn mag_Deva mai_Deva mal_Mlym mar_Deva min_Latn mkd_Cyrl plt_Latn mlt_Latn "
+    "mni_Beng khk_Cyrl mos_Latn mri_Latn zsm_Latn mya_Mymr nld_Latn nno_Latn nob_Latn npi_Deva nso_Latn nus_Latn "
+    "nya_Latn oci_Latn gaz_Latn ory_Orya pag_Latn pan_Guru pap_Latn pol_Latn por_Latn prs_Arab pbt_Arab quy_Latn "
+    "ron_Latn run_Latn rus_Cyrl sag_Latn san_Deva sat_Beng scn_Latn shn_Mymr sin_Sinh slk_Latn slv_Latn smo_Latn "
+    "sna_Latn snd_Arab som_Latn sot_Latn spa_Latn als_Latn srd_Latn srp_Cyrl ssw_Latn sun_Latn swe_Latn swh_Latn "
+    "szl_Latn tam_Taml tat_Cyrl tel_Telu tgk_Cyrl tgl_Latn tha_Thai tir_Ethi taq_Latn taq_Tfng tpi_Latn tsn_Latn "
+    "tso_Latn tuk_Latn tum_Latn tur_Latn twi_Latn tzm_Tfng uig_Arab ukr_Cyrl umb_Latn urd_Arab uzn_Latn vec_Latn "
+    "vie_Latn war_Latn wol_Latn xho_Latn ydd_Hebr yor_Latn yue_Hant zho_Hans zho_Hant zul_Latn";
+
+std::vector<std::string> split_words(std::string_view words) {
+  std::vector<std::string> out;
+  while (!words.empty()) {
+    out.emplace_back(words.substr(0, words.find(' ')));
+    words.remove_prefix(std::min(words.size(), out.back().size() + 1));
+  }
+  return out;
+}
+std::vector<std::string> extra_mbart(const ClassBuild&) { return split_words(kMBartLanguages); }
+std::vector<std::string> extra_mbart50(const ClassBuild&) { return split_words(kMBart50Languages); }
+std::vector<std::string> extra_nllb(const ClassBuild&) { return split_words(kNllbLanguages); }
+
 // ---- classes that run in Python ---------------------------------------------------------------------------------
 
 void set_sentencepiece(ClassBuild& b, bool is_marian) {
@@ -510,11 +557,11 @@ void build_m2m_100(ClassBuild& b) {
                 b.where + ": language_codes");
   }
   auto id = static_cast<int32_t>(b.vocab.size());
-  for (std::string_view rest = codes == "m2m100" ? kM2m100 : kWmt21; !rest.empty(); ++id) {
-    const std::string_view code = rest.substr(0, rest.find(' '));
-    rest.remove_prefix(std::min(rest.size(), code.size() + 1));
-    const std::string token = "__" + std::string(code) + "__";
+  b.impl.vocab_size = id;
+  for (const std::string& code : split_words(codes == "m2m100" ? kM2m100 : kWmt21)) {
+    const std::string token = "__" + code + "__";
     if (b.vocab.find(token) < 0) b.vocab.add(token, id);
+    ++id;
   }
   b.vocab.finish(b.model_where);
   set_sentencepiece(b, false);
@@ -530,8 +577,10 @@ void build_ctrl(ClassBuild& b) {
   model.vocab = std::move(b.vocab);
   model.finish(b.model_where);
   b.impl.model.value = std::move(model);
-  b.impl.pre_tokenizer =
-      PreTokenizer{Split{Pattern::regular_expression("[^\\s\\x1C-\\x1F]+\\n?"), SplitBehavior::removed, true}};
+  // Unicode's white space, to which \x1C ... \x1F do not belong.
+  constexpr const char kWords[] =
+      R"([^\x09-\x0D\x20\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]+\n?)";
+  b.impl.pre_tokenizer = PreTokenizer{Split{Pattern::regular_expression(kWords), SplitBehavior::removed, true}};
   WordPieceDecoder spaces;  // before every token but the first
   spaces.prefix = "\xFF";
   spaces.cleanup = false;
@@ -600,13 +649,13 @@ constexpr TokenizerClass kClasses[] = {
     {"M2M100Tokenizer", K::sentencepiece, "bos=<s> eos=</s> unk=<unk> sep=</s> pad=<pad>", false, false, build_m2m_100,
      finish_m2m_100},
     {"MBart50Tokenizer", K::unigram, "eos=</s> sep=</s> cls=<s> unk=<unk> pad=<pad> mask=<mask>+<", false, false,
-     build_mbart50, finish_mbart50},
-    {"MBartTokenizer", K::unigram, kRobertaTokensMask, false, false, build_mbart, finish_mbart},
+     build_mbart50, finish_mbart50, extra_mbart50},
+    {"MBartTokenizer", K::unigram, kRobertaTokensMask, false, false, build_mbart, finish_mbart, extra_mbart},
     {"MPNetTokenizer", K::word_piece, kMpnetTokens, false, false, build_bert, finish_mpnet},
     {"MarianTokenizer", K::sentencepiece, "eos=</s> unk=<unk> pad=<pad>", false, false, build_marian, finish_marian},
     {"MobileBertTokenizer", K::word_piece, kBertTokens, false, true, build_bert, finish_bert},
     {"MvpTokenizer", K::bpe, kRobertaTokens, false, false, build_gpt2, finish_roberta},
-    {"NllbTokenizer", K::bpe, kRobertaTokensMask, false, false, build_nllb, finish_nllb},
+    {"NllbTokenizer", K::bpe, kRobertaTokensMask, false, false, build_nllb, finish_nllb, extra_nllb},
     {"OpenAIGPTTokenizer", K::bpe, "unk=<unk>", false, false, build_openai_gpt},
     {"PegasusTokenizer", K::unigram, "pad=<pad> eos=</s> unk=<unk> mask=<mask_2>", false, false, build_pegasus,
      finish_pegasus, extra_pegasus},

@@ -49,8 +49,8 @@ struct ClassBuild {
 struct TokenizerClass {
   std::string_view name;  // without "Fast"
   ModelKind model = ModelKind::as_it_stands;
-  // The special tokens that its signature names, "unk=<unk> mask=<mask>+<": '+' is not special by itself and looked for
-  // in normalized text, '<' takes the white space to its left.
+  // The special tokens that its signature names, "unk=<unk> mask=<mask>+<": '+' has flags of its own, '<' takes the
+  // white space to its left.
   std::string_view special_tokens = {};
   bool pads_left = false;
   bool has_token_type_ids = false;        // in model_input_names

@@ -67,6 +67,7 @@ struct Tokenizer::Impl {
     }
   };
   std::optional<Languages> languages;
+  std::optional<int64_t> vocab_size;  // where the model's vocabulary has tokens that do not count (M2M100's languages)
 
   // Made by finish() from the above.
   std::array<std::optional<int32_t>, kSpecialNames> special_ids;

@@ -118,10 +118,60 @@ TEST(SentencePiece, MakesTokenizers) {
                          R"({"tokenizer_class": "XLMRobertaTokenizer"})");
   EXPECT_EQ(xlmr->encode("hello x").ids, (Ids{0, 4, 5, 3, 2}));
   EXPECT_EQ(xlmr->mask_token_id(), 6);
-  EXPECT_ERROR(
-      ErrorCode::unsupported,
-      "tokenizer_class \"MBartTokenizer\" from a SentencePiece model is not supported (sentencepiece.bpe.model)",
-      load({{"sentencepiece.bpe.model", bpe_model()}}, R"({"tokenizer_class": "MBartTokenizer"})"));
+  EXPECT_ERROR(ErrorCode::unsupported,
+               "tokenizer_class \"Siglip2Tokenizer\" from a SentencePiece model is not supported (tokenizer.model)",
+               load({{"tokenizer.model", bpe_model()}}, R"({"tokenizer_class": "Siglip2Tokenizer"})"));
+}
+
+TEST(SentencePiece, MakesTokenizersThatRunInPython) {
+  const std::string vocab =
+      R"({"</s>": 0, "<unk>": 1, "\u2581hello": 2, "\u2581": 3, "wor": 4, "ld": 5, ">>fra<<": 6})";
+  const std::string config = R"({"tokenizer_class": "MarianTokenizer"})";
+  const auto marian = load({{"source.spm", unigram_model()}, {"target.spm", ""}, {"vocab.json", vocab}}, config);
+  EXPECT_EQ(marian->encode(">>fra<< hello  world").ids, (Ids{6, 2, 3, 4, 5, 0}));
+  EXPECT_EQ(marian->decode({6, 2, 3, 4, 5, 0}), ">>fra<< hello world</s>");
+  EXPECT_EQ(marian->decode({2, 99, 0}, {.skip_special_tokens = true}), "hello<unk>");
+  EXPECT_EQ(marian->model_max_length(), 512);
+  EXPECT_FALSE(marian->has_languages());
+  const auto message = [&](std::map<std::string, std::string> files, const std::string& settings) {
+    return test::error_of([&] { load(std::move(files), settings); }).message();
+  };
+  EXPECT_EQ(message({{"source.spm", unigram_model()}, {"vocab.json", R"({"a": 0})"}}, config),
+            "\"<unk>\" is not in the vocabulary");
+  EXPECT_EQ(message({{"source.spm", piece("a", 0)}, {"vocab.json", vocab}}, config), "no unknown piece");
+  EXPECT_EQ(message({{"source.spm", piece("a", 0, 2) + piece("b", 0, 2)}, {"vocab.json", vocab}}, config),
+            "two unknown pieces");
+  EXPECT_EQ(message({{"source.spm", piece("a", 0, 2) + piece("", 0)}, {"vocab.json", vocab}}, config),
+            "an empty piece");
+  EXPECT_EQ(message({{"source.spm", piece("a", 0, 2) + with_length(2, number(3, 3))}, {"vocab.json", vocab}}, config),
+            "a SentencePiece model of whole words is not supported");
+  EXPECT_EQ(message({{"source.spm", unigram_model()}, {"vocab.json", vocab}},
+                    R"({"tokenizer_class": "MarianTokenizer", "separate_vocabs": true})"),
+            "separate_vocabs is not supported");
+  EXPECT_EQ(message({{"sentencepiece.bpe.model", unigram_model()}, {"vocab.json", vocab}},
+                    R"({"tokenizer_class": "M2M100Tokenizer", "language_codes": "all"})"),
+            "expected \"m2m100\" or \"wmt21\", found \"all\"");
+}
+
+TEST(Languages, AreMarkedByWhatACallSays) {
+  const std::string vocab = R"({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "\u2581hello": 4})";
+  const auto m2m = load({{"sentencepiece.bpe.model", unigram_model()}, {"vocab.json", vocab}},
+                        R"({"tokenizer_class": "M2M100Tokenizer"})");
+  ASSERT_TRUE(m2m->has_languages());
+  const int32_t en = *m2m->token_to_id("__en__"), fr = m2m->language_id("fr");
+  EXPECT_NE(en, fr);
+  EXPECT_EQ(m2m->encode("hello").ids, (Ids{en, 4, 2}));
+  EncodeOptions french;
+  french.src_lang = "fr";
+  EXPECT_EQ(m2m->encode("hello", french).ids, (Ids{fr, 4, 2}));
+  EXPECT_EQ(m2m->encode("hello", french).tokens[0], "__fr__");
+  french.ids_only = true;
+  EXPECT_EQ(m2m->encode("hello", french).ids, (Ids{fr, 4, 2}));
+  french.add_special_tokens = false;
+  EXPECT_EQ(m2m->encode("hello", french).ids, (Ids{4}));
+  EXPECT_ERROR(ErrorCode::invalid_argument, "the tokenizer has no language \"xx\"", m2m->language_id("xx"));
+  const auto plain = load({{"spiece.model", unigram_model()}}, R"({"tokenizer_class": "T5Tokenizer"})");
+  EXPECT_ERROR(ErrorCode::invalid_argument, "the tokenizer knows no languages (src_lang)", plain->encode("a", french));
 }
 
 TEST(OldFiles, VocabularyAndMergesMakeTokenizers) {

@@ -217,6 +217,7 @@ class TCPP_API Tokenizer {
   bool has_fast_path() const noexcept;
 
  private:
+  friend class DecodeStream;
   std::unique_ptr<const Impl> impl_;
 };
 
