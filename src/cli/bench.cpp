@@ -20,7 +20,7 @@ double megabytes(int64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 struct BenchForwardArguments {
   std::string model, lengths;
   int64_t batch = 1, seq = 128, runs = 10;
-  WeightType dtype = WeightType::stored;
+  LoadOptions load;
 };
 
 std::vector<int64_t> read_lengths(const BenchForwardArguments& args) {
@@ -50,7 +50,7 @@ std::vector<int64_t> read_lengths(const BenchForwardArguments& args) {
 void bench_forward(const BenchForwardArguments& args) {
   const std::vector<int64_t> lengths = read_lengths(args);
   const double before = now_seconds();
-  const auto model = PretrainedModel::from_pretrained(find_model(args.model), {.dtype = args.dtype});
+  const auto model = PretrainedModel::from_pretrained(find_model(args.model), args.load);
   const double load_seconds = now_seconds() - before;
 
   BatchBuilder builder(model->batch_rules());
@@ -136,14 +136,14 @@ void add_bench(CLI::App& app) {
 
   CLI::App& forward = *command.add_subcommand("forward", "forward passes over random tokens");
   auto f = std::make_shared<BenchForwardArguments>();
-  forward.add_option("MODEL", f->model, "directory or bundled model")->required();
+  forward.add_option("MODEL", f->model, "directory, .gguf file or bundled model")->required();
   forward.add_option("--batch", f->batch, "sequences")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   forward.add_option("--seq", f->seq, "tokens of a sequence (the longest)")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   forward.add_option("--lengths", f->lengths, "file with one length a line, --batch of them");
   forward.add_option("--runs", f->runs, "timed runs")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  add_dtype(forward, f->dtype);
+  add_load(forward, f->load);
   add_threads(forward);
   forward.callback([f] { bench_forward(*f); });
 
@@ -151,7 +151,7 @@ void add_bench(CLI::App& app) {
 
   CLI::App& tokenize = *command.add_subcommand("tokenize", "tokenize the lines of a file");
   auto t = std::make_shared<TokenizeArguments>();
-  tokenize.add_option("MODEL", t->model, "directory or bundled model")->required();
+  tokenize.add_option("MODEL", t->model, "directory, .gguf file or bundled model")->required();
   tokenize.add_option("--input", t->input, "text file")->required();
   tokenize.add_option("--runs", t->runs, "timed runs")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   tokenize.add_flag("--offsets", t->offsets, "make tokens, offsets and masks too, not ids only");

@@ -83,6 +83,13 @@ CLI::Option* add_dtype(CLI::App& app, WeightType& dtype) {
       ->type_name("DTYPE");
 }
 
+void add_load(CLI::App& app, LoadOptions& load) {
+  add_dtype(app, load.dtype);
+  app.add_flag_callback(
+      "--no-mmap", [&load] { load.map_mode = MapMode::read; },
+      "read the model's files whole in place of mapping them (for file systems that fail under a mapping)");
+}
+
 Inputs::Inputs(std::vector<std::string> texts, const std::string& file) {
   const bool standard_input = file == "-" || (file.empty() && texts.size() == 1 && texts[0] == "-");
   if (!file.empty() && !texts.empty()) throw CLI::ValidationError("give texts or --input, not both");

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "transformers/base/value.hpp"
+#include "transformers/models/pretrained_model.hpp"
 #include "transformers/tensor/batch.hpp"
 #include "transformers/tensor/dtype.hpp"
 
@@ -47,6 +48,8 @@ std::vector<std::string> texts_of(const CLI::App& command);
 CLI::Option* add_threads(CLI::App& app);
 // --dtype, into `dtype`, which keeps its value without it.
 CLI::Option* add_dtype(CLI::App& app, WeightType& dtype);
+// --dtype and --no-mmap.
+void add_load(CLI::App& app, LoadOptions& load);
 
 // The inputs of a command: values of the command line, or the lines of a file ("-": standard input), read as they are
 // asked for. Lines end at '\n' only. With `jsonl` (a file named *.jsonl) every line is a JSON value.

@@ -14,7 +14,7 @@ namespace {
 struct ForwardArguments {
   std::string model, inputs, output;
   bool output_hidden_states = false;
-  WeightType dtype = WeightType::stored;
+  LoadOptions load;
 };
 
 void forward(const ForwardArguments& args) {
@@ -29,7 +29,7 @@ void forward(const ForwardArguments& args) {
     inputs.*(row->tensor) = as_input(file->tensor(name), *row, args.inputs);
   }
 
-  const auto model = PretrainedModel::from_pretrained(find_model(args.model), {.dtype = args.dtype});
+  const auto model = PretrainedModel::from_pretrained(find_model(args.model), args.load);
   const Batch batch = make_batch(inputs, model->batch_rules());
   Workspace workspace;
   const ModelOutput output = model->forward(batch, workspace, {.output_hidden_states = args.output_hidden_states});
@@ -81,7 +81,7 @@ Tensor as_input(const Tensor& tensor, const ModelInputName& input, const std::st
 void add_forward(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("forward", "one forward pass, from a safetensors file to another");
   auto args = std::make_shared<ForwardArguments>();
-  command.add_option("MODEL", args->model, "directory or bundled model")->required();
+  command.add_option("MODEL", args->model, "directory, .gguf file or bundled model")->required();
   command
       .add_option(
           "--inputs", args->inputs,
@@ -92,7 +92,7 @@ void add_forward(CLI::App& app) {
   command.add_option("--output", args->output, "safetensors file for logits, last_hidden_state ...")->required();
   command.add_flag("--output-hidden-states", args->output_hidden_states,
                    "write hidden_states.0, hidden_states.1 ... too");
-  add_dtype(command, args->dtype);
+  add_load(command, args->load);
   add_threads(command);
   command.callback([args] { forward(*args); });
 }

@@ -19,7 +19,7 @@ namespace {
 struct GenerateArguments {
   std::string model, inputs, output;
   OptionWords words;
-  WeightType dtype = WeightType::stored;
+  LoadOptions load;
 };
 
 // A value of each new token of each row (or `width` of them) as one tensor [rows, longest(, width)], NaN behind a row's
@@ -58,7 +58,7 @@ void run(const GenerateArguments& args) {
 
   const std::string directory = find_model(args.model).string();
   const GenerationConfig config = GenerationConfig::from_pretrained(directory).with(args.words.options());
-  const auto model = PretrainedModel::from_pretrained(directory, {.dtype = args.dtype});
+  const auto model = PretrainedModel::from_pretrained(directory, args.load);
   const GenerateOutput out = generate(*model, inputs, config);
   std::vector<std::pair<std::string, Tensor>> tensors{{"sequences", out.sequences}};
   if (out.sequences_scores.defined()) tensors.emplace_back("sequences_scores", out.sequences_scores);
@@ -75,13 +75,13 @@ void run(const GenerateArguments& args) {
 struct BenchArguments {
   std::string model;
   int64_t prompt = 128, new_tokens = 128, batch = 1, num_beams = 1, runs = 5;
-  WeightType dtype = WeightType::stored;
+  LoadOptions load;
 };
 
 void bench(const BenchArguments& args) {
   const double before = now_seconds();
   const std::string directory = find_model(args.model).string();
-  const auto model = PretrainedModel::from_pretrained(directory, {.dtype = args.dtype});
+  const auto model = PretrainedModel::from_pretrained(directory, args.load);
   const double load_seconds = now_seconds() - before;
 
   GenerationConfig config = GenerationConfig::from_pretrained(directory).with(Value());
@@ -139,7 +139,7 @@ void add_generate(CLI::App& app) {
   CLI::App& command =
       *app.add_subcommand("generate", "continue token ids, from a safetensors file to another, as generate() does");
   auto args = std::make_shared<GenerateArguments>();
-  command.add_option("MODEL", args->model, "directory or bundled model")->required();
+  command.add_option("MODEL", args->model, "directory, .gguf file or bundled model")->required();
   command
       .add_option("--inputs", args->inputs,
                   "safetensors file with input_ids and, where there is padding, attention_mask; encoder-decoders also "
@@ -152,7 +152,7 @@ void add_generate(CLI::App& app) {
       ->required();
   // The defaults shown are those of a model whose files say nothing.
   add_options(command, list_fields(GenerationConfig().with(Value())), {args, &args->words});
-  add_dtype(command, args->dtype);
+  add_load(command, args->load);
   add_threads(command);
   command.callback([args] { run(*args); });
 }
@@ -160,7 +160,7 @@ void add_generate(CLI::App& app) {
 void add_bench_generate(CLI::App& bench_command) {
   CLI::App& command = *bench_command.add_subcommand("generate", "new tokens behind prompts of random ones");
   auto args = std::make_shared<BenchArguments>();
-  command.add_option("MODEL", args->model, "directory or bundled model")->required();
+  command.add_option("MODEL", args->model, "directory, .gguf file or bundled model")->required();
   const auto count = [&](const char* flag, int64_t& value, const char* help) {
     command.add_option(flag, value, help)->check(CLI::Range(1, 1 << 20))->capture_default_str();
   };
@@ -169,7 +169,7 @@ void add_bench_generate(CLI::App& bench_command) {
   count("--batch", args->batch, "prompts");
   count("--num-beams", args->num_beams, "beams");
   count("--runs", args->runs, "timed runs");
-  add_dtype(command, args->dtype);
+  add_load(command, args->load);
   add_threads(command);
   command.callback([args] { bench(*args); });
 }

@@ -36,15 +36,13 @@ Value describe(const std::string& name) {
   }
 
   const auto weights = WeightSource::open(*files);
-  int64_t parameters = 0, memory = 0;
+  int64_t parameters = 0;
   std::map<std::string, int64_t> by_type;
   for (const std::string& weight : weights->names()) {
     const WeightFile::Entry& tensor = *weights->entry(weight);
     if (!is_floating(tensor.dtype)) continue;  // buffers such as position_ids
     const int64_t size = element_count(tensor.shape);
     parameters += size;
-    memory += static_cast<int64_t>(tensor.dtype == DType::f64 ? dtype_bytes(DType::f32, size)
-                                                              : dtype_bytes(tensor.dtype, size));
     by_type[std::string(to_string(tensor.dtype))] += size;
   }
   std::string dtype;
@@ -60,7 +58,7 @@ Value describe(const std::string& name) {
                        {"parameters", parameters},
                        {"dtype", dtype},
                        {"weight_bytes", weights->total_bytes()},
-                       {"memory_bytes", memory},  // packed at their stored width; F64 as float32
+                       {"memory_bytes", supported ? PretrainedModel::memory_bytes(*files) : weights->total_bytes()},
                        {"files", std::move(list)}};
 }
 

@@ -13,7 +13,7 @@ void add_quantize(CLI::App& app) {
     bool words = false;
   };
   auto args = std::make_shared<Arguments>();
-  command.add_option("MODEL", args->model, "directory or bundled model")->required();
+  command.add_option("MODEL", args->model, "directory, .gguf file or bundled model")->required();
   command.add_option("OUT_DIR", args->out, "directory to write")->required();
   add_dtype(command, args->dtype)->description("bf16, q8 or q4 (default q8)");
   command.add_flag("--words", args->words, "round the table of words too, to q8");

@@ -41,7 +41,7 @@ struct RunArguments {
   std::map<std::string, std::vector<std::string>> members;  // of inputs, by flags of their names
   bool json = false, resume = false;
   OptionWords words;
-  WeightType dtype = WeightType::stored;
+  LoadOptions load;
 };
 
 // Lines that are whole already in the output of a run that was cut off; the file is cut behind the last of them.
@@ -175,7 +175,7 @@ void run(RunArguments& args) {
   Inputs inputs = inputs_of(args, members);
   PipelineOptions options;
   options.model = args.model;
-  options.load.dtype = args.dtype;
+  options.load = args.load;
   const std::unique_ptr<Pipeline> pipe = pipeline(args.task, options);
   const Value call = args.words.options();
   pipe->run(std::span<const Value>{}, call);  // what is wrong with the options is not wrong with every line
@@ -267,13 +267,14 @@ void add_run(CLI::App& app) {
   }
   command.footer("Tasks:" + list + "\n\ntcpp run TASK --help tells the task's own options too.");
   command.add_option("TASK", args->task, "the task")->required();
-  command.add_option("--model", args->model, "directory or bundled model (default: the task's bundled model)");
+  command.add_option("--model", args->model,
+                     "directory, .gguf file or bundled model (default: the task's bundled model)");
   command.add_option("--input", args->input, "one text a line (- for standard input); *.jsonl: a JSON value a line");
   command.add_option("--output", args->output, "write the answers to this file, a line each; *.jsonl: as --json");
   command.add_flag("--json", args->json, "one JSON value per input, as Hugging Face's pipeline returns it");
   command.add_flag("--resume", args->resume, "with --output: go on behind the last whole line");
   add_threads(command);
-  add_dtype(command, args->dtype);
+  add_load(command, args->load);
   allow_texts(command);
 
   // The flags of the task named behind "run".

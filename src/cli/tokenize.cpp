@@ -126,7 +126,7 @@ void add_tokenize(CLI::App& app) {
   CLI::App& command = *app.add_subcommand(
       "tokenize", "texts to token ids, one JSON object per text: tcpp tokenize MODEL [OPTIONS] [TEXT ...]");
   auto args = std::make_shared<TokenizeArguments>();
-  command.add_option("MODEL", args->model, "directory or bundled model")->required();
+  command.add_option("MODEL", args->model, "directory, .gguf file or bundled model")->required();
   command.add_option("--input", args->input, "one text a line (- for standard input); *.jsonl: a JSON value a line");
   command.add_option("--pair", args->pair, "second text of a pair");
   command.add_flag("--no-special-tokens", args->no_special_tokens, "leave out [CLS], [SEP] and their like");
@@ -144,7 +144,7 @@ void add_tokenize(CLI::App& app) {
 void add_detokenize(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("detokenize", "token ids to text, one JSON string per line of ids");
   auto args = std::make_shared<DetokenizeArguments>();
-  command.add_option("MODEL", args->model, "directory or bundled model")->required();
+  command.add_option("MODEL", args->model, "directory, .gguf file or bundled model")->required();
   command.add_option("--input", args->input, "one line of space-separated ids per text (- for standard input)");
   command.add_flag("--keep-special-tokens", args->keep_special_tokens, "keep [CLS], [SEP] and their like");
   command.add_option("IDS", args->ids, "ids of one text; - reads lines from standard input")->expected(-1);

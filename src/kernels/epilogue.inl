@@ -22,7 +22,7 @@ struct Epilogue {
 };
 
 template <int kActivation>
-void finish(const Epilogue& e) {
+void finish([[maybe_unused]] int act, const Epilogue& e) {
   using Reg = V::Reg;
   for (int v = 0; v < kTileVectors; ++v) {
     const int64_t column = v * V::kWidth, left = e.columns - column;
@@ -31,7 +31,7 @@ void finish(const Epilogue& e) {
       for (int64_t r = 0; r < e.rows; ++r) {
         Reg x = V::load(e.tile + r * kPanel + column);
         if (e.bias) x = V::add(x, bias);
-        x = activation<kActivation>(x);
+        x = activation<kActivation>(x, act);
         if (e.resid) x = V::add(x, V::load(e.resid + r * e.ldr + column));
         V::store(e.c + r * e.ldc + column, x);
       }
@@ -40,7 +40,7 @@ void finish(const Epilogue& e) {
       for (int64_t r = 0; r < e.rows; ++r) {
         Reg x = V::load(e.tile + r * kPanel + column);
         if (e.bias) x = V::add(x, bias);
-        x = activation<kActivation>(x);
+        x = activation<kActivation>(x, act);
         if (e.resid) x = V::add(x, V::load_partial(e.resid + r * e.ldr + column, left));
         V::store_partial(e.c + r * e.ldc + column, left, x);
       }
@@ -49,22 +49,7 @@ void finish(const Epilogue& e) {
 }
 
 void finish(int act, const Epilogue& e) {
-  switch (act) {
-    case kActRelu:
-      return finish<kActRelu>(e);
-    case kActGelu:
-      return finish<kActGelu>(e);
-    case kActGeluNew:
-      return finish<kActGeluNew>(e);
-    case kActSilu:
-      return finish<kActSilu>(e);
-    case kActTanh:
-      return finish<kActTanh>(e);
-    case kActSigmoid:
-      return finish<kActSigmoid>(e);
-    default:
-      return finish<kActNone>(e);
-  }
+  with_activation(act, [&](auto tag) { finish<decltype(tag)::value>(act, e); });
 }
 
 }  // namespace

@@ -17,7 +17,11 @@ namespace transformers {
 static_assert(int(Activation::none) == kActNone && int(Activation::relu) == kActRelu &&
               int(Activation::gelu) == kActGelu && int(Activation::gelu_new) == kActGeluNew &&
               int(Activation::silu) == kActSilu && int(Activation::tanh) == kActTanh &&
-              int(Activation::sigmoid) == kActSigmoid);
+              int(Activation::sigmoid) == kActSigmoid && int(Activation::gelu_10) == kActGelu10 &&
+              int(Activation::quick_gelu) == kActQuickGelu && int(Activation::relu2) == kActRelu2 &&
+              int(Activation::relu6) == kActRelu6 && int(Activation::leaky_relu) == kActLeakyRelu &&
+              int(Activation::hardswish) == kActHardswish && int(Activation::mish) == kActMish &&
+              int(Activation::laplace) == kActLaplace);
 static_assert(int(WeightFormat::Kind::f32) == kWeightF32 && int(WeightFormat::Kind::f16) == kWeightF16 &&
               int(WeightFormat::Kind::bf16) == kWeightBf16 && int(WeightFormat::Kind::bf16_dot) == kWeightBf16Dot &&
               int(WeightFormat::Kind::integers) == kWeightIntegers);

@@ -14,7 +14,24 @@ namespace transformers {
 enum : int { kWeightF32, kWeightF16, kWeightBf16, kWeightBf16Dot, kWeightIntegers };
 // The arithmetics there are: a product is one of float32, of bf16, of integers.
 enum : int { kFloats, kBf16s, kIntegers, kArithmetics };
-enum : int { kActNone, kActRelu, kActGelu, kActGeluNew, kActSilu, kActTanh, kActSigmoid, kActivations };
+enum : int {
+  kActNone,
+  kActRelu,
+  kActGelu,
+  kActGeluNew,
+  kActSilu,
+  kActTanh,
+  kActSigmoid,
+  kActRare,  // from here on: those that rare_activation() computes
+  kActGelu10 = kActRare,
+  kActQuickGelu,
+  kActRelu2,
+  kActRelu6,
+  kActLeakyRelu,
+  kActHardswish,
+  kActMish,
+  kActLaplace
+};
 
 // WeightFormat of kernels.hpp.
 struct GemmWeight {

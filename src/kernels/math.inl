@@ -1,6 +1,6 @@
 // What it is: exp, erf, tanh and the activations, over vectors.
 // Where it stands: src/kernels; included by the other *.inl after vec_<isa>.hpp.
-// Usage: `V::store(y, activation<kActGelu>(V::load(x)));`
+// Usage: `V::store(y, activation<kActGelu>(V::load(x), kActGelu));`
 // Source: range reductions as in Cody & Waite (1980); the coefficients are minimax fits made for this file (Lawson's
 //   reweighted least squares in double), each with its error below.
 #pragma once
@@ -72,7 +72,16 @@ TCPP_INLINE Reg sigmoid(Reg x) {
 }
 
 template <int kActivation>
-TCPP_INLINE Reg activation(Reg x) {
+struct ActivationTag {
+  static constexpr int value = kActivation;
+};
+
+// Those that few models have: one function for all, so that they are not compiled into every kernel.
+Reg rare_activation(int act, Reg x);
+
+// The activation of a loop compiled for it, or for kActRare, when `act` says which.
+template <int kActivation>
+TCPP_INLINE Reg activation(Reg x, [[maybe_unused]] int act) {
   if constexpr (kActivation == kActRelu) {
     return V::max(V::zero(), x);
   } else if constexpr (kActivation == kActGelu) {
@@ -88,8 +97,66 @@ TCPP_INLINE Reg activation(Reg x) {
     return tanh(x);
   } else if constexpr (kActivation == kActSigmoid) {
     return sigmoid(x);
+  } else if constexpr (kActivation == kActRare) {
+    return rare_activation(act, x);
   } else {
     return x;
+  }
+}
+
+inline Reg rare_activation(int act, Reg x) {
+  const Reg positive = V::max(V::zero(), x);
+  switch (act) {
+    case kActGelu10:
+      return V::max(V::set1(-10.0f), V::min(V::set1(10.0f), activation<kActGelu>(x, act)));
+    case kActQuickGelu:
+      return V::mul(x, sigmoid(V::mul(x, V::set1(1.702f))));
+    case kActRelu2:
+      return V::mul(positive, positive);
+    case kActRelu6:
+      return V::min(V::set1(6.0f), positive);
+    case kActLeakyRelu:
+      return V::select_less(x, V::zero(), V::mul(x, V::set1(0.01f)), x);
+    case kActHardswish: {
+      const Reg gate = V::min(V::set1(6.0f), V::max(V::zero(), V::add(x, V::set1(3.0f))));
+      return V::div(V::mul(x, gate), V::set1(6.0f));
+    }
+    case kActMish: {  // tanh(ln(1 + e^x)) = (e^2x + 2 e^x) / (e^2x + 2 e^x + 2), 1 to the last bit from x = 20 on
+      const Reg e = exp(V::min(V::set1(20.0f), x));
+      const Reg n = V::mul(e, V::add(e, V::set1(2.0f)));
+      return V::mul(x, V::div(n, V::add(n, V::set1(2.0f))));
+    }
+    case kActLaplace: {  // its mean and deviation, 0.707107 and 0.282095, are fixed
+      const Reg z = V::div(V::sub(x, V::set1(0.707107f)), V::set1(0.398942575f));
+      const Reg near = V::max(V::set1(-4.0f), V::min(V::set1(4.0f), z));
+      const Reg half = V::fma(near, V::zero(), V::set1(0.5f));  // NaN where x is, which erf forgets
+      return V::fma(half, erf(z), half);
+    }
+    default:
+      return x;
+  }
+}
+
+// f(compiled), the activation that a loop for `act` is compiled for.
+template <class F>
+void with_activation(int act, F f) {
+  switch (act) {
+    case kActNone:
+      return f(ActivationTag<kActNone>());
+    case kActRelu:
+      return f(ActivationTag<kActRelu>());
+    case kActGelu:
+      return f(ActivationTag<kActGelu>());
+    case kActGeluNew:
+      return f(ActivationTag<kActGeluNew>());
+    case kActSilu:
+      return f(ActivationTag<kActSilu>());
+    case kActTanh:
+      return f(ActivationTag<kActTanh>());
+    case kActSigmoid:
+      return f(ActivationTag<kActSigmoid>());
+    default:
+      return f(ActivationTag<kActRare>());
   }
 }
 

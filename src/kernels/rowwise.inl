@@ -138,47 +138,21 @@ void softmax(float* x, int64_t rows, int64_t n) noexcept {
   }
 }
 
-template <int kActivation>
-void activate_all(float* x, int64_t count) {
-  int64_t i = 0;
-  for (; i + kWidth <= count; i += kWidth) V::store(x + i, activation<kActivation>(V::load(x + i)));
-  if (i < count) V::store_partial(x + i, count - i, activation<kActivation>(V::load_partial(x + i, count - i)));
-}
-
-template <int kActivation>
-void gated_product_all(const float* gate, int64_t gate_stride, const float* up, int64_t up_stride, int64_t rows,
-                       int64_t n, float* out, int64_t out_stride) {
-  for (int64_t r = 0; r < rows; ++r, gate += gate_stride, up += up_stride, out += out_stride) {
-    int64_t i = 0;
-    for (; i + kWidth <= n; i += kWidth) {
-      V::store(out + i, V::mul(activation<kActivation>(V::load(gate + i)), V::load(up + i)));
-    }
-    if (i < n) {
-      const Reg g = activation<kActivation>(V::load_partial(gate + i, n - i));
-      V::store_partial(out + i, n - i, V::mul(g, V::load_partial(up + i, n - i)));
-    }
-  }
-}
-
 void gated_product(int act, const float* gate, int64_t gate_stride, const float* up, int64_t up_stride, int64_t rows,
                    int64_t n, float* out, int64_t out_stride) noexcept {
-  const auto run = [&](auto f) { f(gate, gate_stride, up, up_stride, rows, n, out, out_stride); };
-  switch (act) {
-    case kActRelu:
-      return run(gated_product_all<kActRelu>);
-    case kActGelu:
-      return run(gated_product_all<kActGelu>);
-    case kActGeluNew:
-      return run(gated_product_all<kActGeluNew>);
-    case kActSilu:
-      return run(gated_product_all<kActSilu>);
-    case kActTanh:
-      return run(gated_product_all<kActTanh>);
-    case kActSigmoid:
-      return run(gated_product_all<kActSigmoid>);
-    default:
-      return run(gated_product_all<kActNone>);
-  }
+  with_activation(act, [&](auto tag) {
+    constexpr int kActivation = decltype(tag)::value;
+    for (int64_t r = 0; r < rows; ++r, gate += gate_stride, up += up_stride, out += out_stride) {
+      int64_t i = 0;
+      for (; i + kWidth <= n; i += kWidth) {
+        V::store(out + i, V::mul(activation<kActivation>(V::load(gate + i), act), V::load(up + i)));
+      }
+      if (i < n) {
+        const Reg g = activation<kActivation>(V::load_partial(gate + i, n - i), act);
+        V::store_partial(out + i, n - i, V::mul(g, V::load_partial(up + i, n - i)));
+      }
+    }
+  });
 }
 
 void softcap(float cap, float* x, int64_t count) noexcept {
@@ -193,22 +167,13 @@ void softcap(float cap, float* x, int64_t count) noexcept {
 }
 
 void activate(int act, float* x, int64_t count) noexcept {
-  switch (act) {
-    case kActRelu:
-      return activate_all<kActRelu>(x, count);
-    case kActGelu:
-      return activate_all<kActGelu>(x, count);
-    case kActGeluNew:
-      return activate_all<kActGeluNew>(x, count);
-    case kActSilu:
-      return activate_all<kActSilu>(x, count);
-    case kActTanh:
-      return activate_all<kActTanh>(x, count);
-    case kActSigmoid:
-      return activate_all<kActSigmoid>(x, count);
-    default:
-      return;
-  }
+  if (act == kActNone) return;
+  with_activation(act, [&](auto tag) {
+    constexpr int kActivation = decltype(tag)::value;
+    int64_t i = 0;
+    for (; i + kWidth <= count; i += kWidth) V::store(x + i, activation<kActivation>(V::load(x + i), act));
+    if (i < count) V::store_partial(x + i, count - i, activation<kActivation>(V::load_partial(x + i, count - i), act));
+  });
 }
 
 void widen(int weight, const void* source, int64_t count, bool accumulate, float* out) noexcept {

@@ -109,7 +109,10 @@ class Loader final : public WeightVisitor {
   void table(std::string_view name, int64_t rows, int64_t columns, Tensor& table) override {
     if (listing_) return;
     table = find({{std::string(name)}, rows}, Shape{rows, columns});
-    if (table.dtype() == DType::f64) table = table.to_float32();
+    if (table.dtype() != DType::f64) return;
+    const Tensor wide = table;
+    table = wide.to_float32();
+    source_.release(wide);
   }
 
   void words(std::string_view name, int64_t rows, int64_t columns, Tensor& table, PackedWeight& packed) override {
@@ -132,6 +135,7 @@ class Loader final : public WeightVisitor {
       if (is_quantized(found)) {  // floats are asked for
         table = Tensor::zeros(DType::f32, {rows, columns});
         rows_to_float(parts.front(), 0, rows, table.mutable_data<float>());
+        source_.release(parts.front().weight);
         return;
       }
     }
@@ -259,7 +263,11 @@ class Loader final : public WeightVisitor {
         if (part.taps > 0) expected = {rows, k / part.taps, part.taps};
         matrix.weight = find(part, expected);
         if (part.taps > 0) matrix.weight = matrix.weight.reshaped({rows, k});
-        if (turned) matrix.weight = transpose(matrix.weight);
+        if (turned) {
+          const Tensor stored = matrix.weight;
+          matrix.weight = transpose(stored);
+          source_.release(stored);
+        }
       }
       if (part.of > 0) {
         const auto some = [&](Tensor& t) {
@@ -282,13 +290,8 @@ class Loader final : public WeightVisitor {
 
   void pack(const std::vector<MatrixPart>& parts, PackedWeight& weight) {
     weight.format = choose_format(parts, dtype_, weight.out_features == vocab_size_);
-    weight.bytes = pack_parts(parts, weight);
+    weight.bytes = pack_parts(parts, weight, source_);
     packed_integers_ = packed_integers_ || weight.format.kind == WeightFormat::Kind::integers;
-    for (const MatrixPart& part : parts) {
-      source_.release(part.weight);
-      if (part.scales.defined()) source_.release(part.scales);
-      if (part.offsets.defined()) source_.release(part.offsets);
-    }
   }
 
   const WeightSource& source_;
@@ -393,6 +396,35 @@ MatrixList list_matrices(const ModelFiles& files) {
     if (shape[0] == model->vocab_size()) list.words.emplace(name, shape[1]);
   }
   return list;
+}
+
+int64_t PretrainedModel::memory_bytes(const ModelFiles& files) {
+  const MatrixList list = list_matrices(files);
+  int64_t bytes = 0;
+  for (const std::string& name : list.weights->names()) {
+    const WeightFile::Entry& entry = *list.weights->entry(name);
+    const int64_t size = element_count(entry.shape);
+    const bool integers = entry.dtype == DType::i8 || entry.dtype == DType::u8;
+    const auto use = list.matrices.find(name);
+    if (use == list.matrices.end()) {
+      if (is_floating(entry.dtype) && !name.ends_with(kScaleSuffix) && !name.ends_with(kOffsetSuffix)) {
+        const bool wide = entry.dtype == DType::f64 || entry.shape.size() == 1;
+        bytes += static_cast<int64_t>(dtype_bytes(wide ? DType::f32 : entry.dtype, size));
+      }
+      continue;
+    }
+    const int64_t k = use->second.in_features, rows = integers ? entry.shape.front() : size / std::max<int64_t>(k, 1);
+    const WeightFormat format = entry.dtype == DType::i8    ? WeightFormat::q8()
+                                : entry.dtype == DType::u8  ? WeightFormat::q4()
+                                : entry.dtype == DType::f64 ? WeightFormat(DType::f32)
+                                                            : WeightFormat(entry.dtype);
+    bytes += static_cast<int64_t>(packed_bytes(format, rows, k));
+    // A table of words that is also the head is packed once when it is integers, else looked up where it is.
+    if (use->second.tied && format.kind != WeightFormat::Kind::integers) {
+      bytes += static_cast<int64_t>(dtype_bytes(entry.dtype == DType::f64 ? DType::f32 : entry.dtype, size));
+    }
+  }
+  return bytes;
 }
 
 std::unique_ptr<PretrainedModel> Loader::load(const std::shared_ptr<const ModelFiles>& files, const Head* head,

@@ -13,6 +13,7 @@ std::vector<std::pair<std::string, OutputTensor>> ModelOutput::named() const {
   add("last_hidden_state", last_hidden_state);
   add("pooler_output", pooler_output);
   add(log_probabilities ? "prediction_scores" : "logits", logits);
+  add("mc_logits", mc_logits);
   add("prediction_logits", prediction_logits);
   add("seq_relationship_logits", seq_relationship_logits);
   add("sop_logits", sop_logits);
@@ -49,6 +50,7 @@ Tensor to_padded(const OutputTensor& output, const Batch& batch) {
                                {output.data, static_cast<std::size_t>(output.count * output.width)});
   }
   Shape shape{batch.batch_size(), batch.padded_length};
+  if (output.by_choice) shape = {batch.batch_size() / batch.num_choices, batch.num_choices, batch.padded_length};
   if (!output.scalar) shape.push_back(output.width);
   Tensor padded = Tensor::zeros(DType::f32, std::move(shape));
   float* to = padded.mutable_data<float>();

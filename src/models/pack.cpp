@@ -299,7 +299,8 @@ Tensor round_to_bf16(const Tensor& tensor) {
   return out;
 }
 
-std::shared_ptr<const std::byte> pack_parts(std::span<const MatrixPart> parts, const PackedWeight& weight) {
+std::shared_ptr<const std::byte> pack_parts(std::span<const MatrixPart> parts, const PackedWeight& weight,
+                                            const WeightSource& source) {
   const int64_t n = weight.out_features, k = weight.in_features;
   std::shared_ptr<std::byte> packed = allocate_bytes(packed_bytes(weight.format, n, k));
   // About 1 MiB a task: enough to keep threads busy, little enough to give the pages back early.
@@ -312,6 +313,11 @@ std::shared_ptr<const std::byte> pack_parts(std::span<const MatrixPart> parts, c
     } else {
       pack_floats(parts, weight.format, begin, end, n, k, packed.get());
     }
+    for_parts(parts, begin, end, [&](const MatrixPart& part, int64_t b, int64_t e, int64_t) {
+      for (const Tensor* tensor : {&part.weight, &part.scales, &part.offsets}) {
+        if (tensor->defined()) source.release(tensor->slice(b, e));
+      }
+    });
   });
   return packed;
 }

@@ -1,6 +1,7 @@
 // What it is: how the tensors of a checkpoint become packed weights: which format, and the conversion, slice by slice.
 // Where it stands: src/models; load.cpp finds the tensors, quantize.cpp writes the same integers to files.
-// Usage: `weight.format = choose_format(parts, WeightType::q8, false);  weight.bytes = pack_parts(parts, weight);`
+// Usage: `weight.format = choose_format(parts, WeightType::q8, false);  weight.bytes = pack_parts(parts, weight,
+// source);`
 #pragma once
 
 #include <map>
@@ -32,8 +33,10 @@ struct MatrixPart {
 // over the vocabulary stays q8 under q4: its errors fall on the logits themselves.
 WeightFormat choose_format(std::span<const MatrixPart> parts, WeightType wanted, bool over_vocabulary);
 
-// Packs the parts, stacked along their rows, into weight.format. On all threads, a slice of rows at a time.
-std::shared_ptr<const std::byte> pack_parts(std::span<const MatrixPart> parts, const PackedWeight& weight);
+// Packs the parts, stacked along their rows, into weight.format. On all threads, a slice of rows at a time, whose pages
+// `source` is given back as soon as they have been read: a matrix is never resident as a whole beside what it becomes.
+std::shared_ptr<const std::byte> pack_parts(std::span<const MatrixPart> parts, const PackedWeight& weight,
+                                            const WeightSource& source);
 
 // The rows of a part as float32, dense.
 void rows_to_float(const MatrixPart& part, int64_t begin, int64_t end, float* out);

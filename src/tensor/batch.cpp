@@ -41,7 +41,14 @@ int64_t BatchBuilder::pooled_column(const BatchRow& row, int64_t length) const {
     }
     return int64_t{-1};
   };
-  if (rules_.pooled == BatchRules::Pooled::last) return length - 1;
+  if (rules_.pooled == BatchRules::Pooled::last) {
+    const int64_t column = row.pooled_column.value_or(length - 1);
+    if (column < 0 || column >= length) {
+      throw Error(ErrorCode::invalid_argument,
+                  "token " + std::to_string(column) + " of a row of " + std::to_string(length), "mc_token_ids");
+    }
+    return column;
+  }
   if (rules_.pooled == BatchRules::Pooled::last_not_pad) {
     if (!rules_.token_id || row.inputs_embeds != nullptr) return length - 1;
     return std::max<int64_t>(0, last_where([&](int64_t id) { return id != *rules_.token_id; }));
@@ -209,7 +216,10 @@ Batch make_choices(const ModelInputs& inputs, BatchRules rules) {
                             .attention_mask = merge_choices(inputs.attention_mask),
                             .token_type_ids = merge_choices(inputs.token_type_ids),
                             .position_ids = merge_choices(inputs.position_ids),
-                            .inputs_embeds = merge_choices(inputs.inputs_embeds)},
+                            .inputs_embeds = merge_choices(inputs.inputs_embeds),
+                            .mc_token_ids = inputs.mc_token_ids.defined() && inputs.mc_token_ids.rank() == 2
+                                                ? inputs.mc_token_ids.reshaped({inputs.mc_token_ids.size(), 1})
+                                                : inputs.mc_token_ids},
                            rules);
   batch.num_choices = main.dim(1);
   return batch;
@@ -220,6 +230,9 @@ Batch make_choices(const ModelInputs& inputs, BatchRules rules) {
 Batch make_batch(const ModelInputs& inputs, BatchRules rules) {
   if (rules.multiple_choice) return make_choices(inputs, rules);
   if (rules.decoder != BatchRules::Decoder::none) return make_pairs(inputs, rules);
+  if (inputs.mc_token_ids.defined() && rules.pooled != BatchRules::Pooled::last) {
+    throw Error(ErrorCode::invalid_argument, "the model has no head that reads one given token", "mc_token_ids");
+  }
   const std::pair<const char*, const Tensor*> foreign[] = {{"decoder_input_ids", &inputs.decoder_input_ids},
                                                            {"decoder_attention_mask", &inputs.decoder_attention_mask},
                                                            {"decoder_inputs_embeds", &inputs.decoder_inputs_embeds},
@@ -244,18 +257,19 @@ Batch make_batch(const ModelInputs& inputs, BatchRules rules) {
     throw Error(ErrorCode::limit, "a batch holds at most " + std::to_string(kMaxBatchSequences) + " sequences",
                 main_name);
   }
-  const auto row = [&](const Tensor& t, int64_t i, const char* name) -> std::span<const int64_t> {
+  const auto columns = [&](const Tensor& t, int64_t i, const char* name, int64_t width) -> std::span<const int64_t> {
     if (!t.defined()) return {};
     const bool broadcast = t.rank() == 2 && t.dim(0) == 1;
-    if (t.dtype() != DType::i64 || t.rank() != 2 || (t.dim(0) != batch && !broadcast) || t.dim(1) != seq) {
+    if (t.dtype() != DType::i64 || t.rank() != 2 || (t.dim(0) != batch && !broadcast) || t.dim(1) != width) {
       throw Error(ErrorCode::invalid_argument,
-                  "expected int64 " + to_string(Shape{batch, seq}) + ", got " +
+                  "expected int64 " + to_string(Shape{batch, width}) + ", got " +
                       std::string(safetensors_name(t.dtype())) + " " + to_string(t.shape()),
                   name);
     }
-    return t.span<int64_t>().subspan(static_cast<std::size_t>((broadcast ? 0 : i) * seq),
-                                     static_cast<std::size_t>(seq));
+    return t.span<int64_t>().subspan(static_cast<std::size_t>((broadcast ? 0 : i) * width),
+                                     static_cast<std::size_t>(width));
   };
+  const auto row = [&](const Tensor& t, int64_t i, const char* name) { return columns(t, i, name, seq); };
   const bool by_pad =
       rules.pooled == BatchRules::Pooled::last_not_pad || rules.pooled == BatchRules::Pooled::before_pad;
   if (by_pad && !rules.token_id && batch > 1) {
@@ -267,12 +281,14 @@ Batch make_batch(const ModelInputs& inputs, BatchRules rules) {
   const int64_t hidden_size = embeds ? main.dim(2) : 0;
   BatchBuilder builder(rules, hidden_size);
   for (int64_t i = 0; i < batch; ++i) {
+    const std::span<const int64_t> read = columns(inputs.mc_token_ids, i, "mc_token_ids", 1);
     builder.add({.input_ids = embeds ? std::span<const int64_t>{} : row(inputs.input_ids, i, "input_ids"),
                  .inputs_embeds = embeds ? main.data<float>() + i * seq * hidden_size : nullptr,
                  .length = seq,
                  .attention_mask = row(inputs.attention_mask, i, "attention_mask"),
                  .token_type_ids = row(inputs.token_type_ids, i, "token_type_ids"),
-                 .position_ids = row(inputs.position_ids, i, "position_ids")});
+                 .position_ids = row(inputs.position_ids, i, "position_ids"),
+                 .pooled_column = read.empty() ? std::optional<int64_t>() : read.front()});
   }
   Batch out = builder.finish();
   out.padded_length = seq;

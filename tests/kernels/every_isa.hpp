@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -95,12 +96,29 @@ inline double exact_activation(Activation activation, double x) {
       return std::tanh(x);
     case Activation::sigmoid:
       return 1.0 / (1.0 + std::exp(-x));
+    case Activation::gelu_10:
+      return std::clamp(exact_activation(Activation::gelu, x), -10.0, 10.0);
+    case Activation::quick_gelu:
+      return x / (1.0 + std::exp(-1.702 * x));
+    case Activation::relu2:
+      return x > 0.0 ? x * x : 0.0;
+    case Activation::relu6:
+      return std::clamp(x, 0.0, 6.0);
+    case Activation::leaky_relu:
+      return x < 0.0 ? 0.01 * x : x;
+    case Activation::hardswish:
+      return x * std::clamp(x + 3.0, 0.0, 6.0) / 6.0;
+    case Activation::mish:
+      return x * std::tanh(std::log1p(std::exp(x)));
+    case Activation::laplace:
+      return 0.5 * (1.0 + std::erf((x - 0.707107) / (0.282095 * std::sqrt(2.0))));
   }
   return x;
 }
 
-inline constexpr Activation kAllActivations[] = {Activation::none,     Activation::relu, Activation::gelu,
-                                                 Activation::gelu_new, Activation::silu, Activation::tanh,
-                                                 Activation::sigmoid};
+inline constexpr Activation kAllActivations[] = {
+    Activation::none,  Activation::relu,       Activation::gelu,      Activation::gelu_new,   Activation::silu,
+    Activation::tanh,  Activation::sigmoid,    Activation::gelu_10,   Activation::quick_gelu, Activation::relu2,
+    Activation::relu6, Activation::leaky_relu, Activation::hardswish, Activation::mish,       Activation::laplace};
 
 }  // namespace transformers

@@ -2,6 +2,7 @@
 // most the packed weights, the largest tensor and 40 MB.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include "transformers/base/platform.hpp"
 #include "transformers/io/safetensors.hpp"
 #include "transformers/io/weights.hpp"
+#include "transformers/kernels/kernels.hpp"
 #include "transformers/models/pretrained_model.hpp"
 #include "weight_files.hpp"
 
@@ -150,15 +152,21 @@ TEST(SlowLoadMemory, DISABLED_Child) {
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which have memory of their own
-// At the stored width where that is one the kernels read, else float32.
-int64_t packed_bytes_of(const TemporaryDirectory& directory) {
+struct Sizes {
+  int64_t packed = 0;   // at the stored width where that is one the kernels read, else float32
+  int64_t largest = 0;  // the largest tensor as it is stored
+};
+Sizes sizes_of(const TemporaryDirectory& directory) {
   const auto source = WeightSource::open(*ModelFiles::from_path(directory.string()));
-  int64_t bytes = 0;
+  Sizes sizes;
   for (const std::string& name : source->names()) {
     const auto& entry = *source->entry(name);
-    bytes += element_count(entry.shape) * (entry.dtype == DType::f16 || entry.dtype == DType::bf16 ? 2 : 4);
+    const int64_t k = entry.shape.back(), size = element_count(entry.shape);
+    const WeightFormat format = entry.dtype == DType::f64 ? DType::f32 : entry.dtype;
+    sizes.packed += static_cast<int64_t>(packed_bytes(format, size / k, k));
+    sizes.largest = std::max(sizes.largest, static_cast<int64_t>(dtype_bytes(entry.dtype, size)));
   }
-  return bytes;
+  return sizes;
 }
 
 void check(const char* format, const TemporaryDirectory& directory) {
@@ -171,8 +179,7 @@ void check(const char* format, const TemporaryDirectory& directory) {
   while (std::fgets(line, sizeof line, pipe) != nullptr) std::sscanf(line, "PEAK %lld %lld", &before, &peak);
   EXPECT_EQ(pclose(pipe), 0) << format;
   ASSERT_GT(peak, 0) << format;
-  const int64_t packed = packed_bytes_of(directory);
-  const int64_t largest = kVocab * kHidden * 4;
+  const auto [packed, largest] = sizes_of(directory);
   std::printf("%-24s packed %4lld MB, largest tensor %lld MB, peak %lld MB\n", format,
               static_cast<long long>(packed / 1000000), static_cast<long long>(largest / 1000000), peak / 1000000);
   EXPECT_LE(peak, packed + largest + 40'000'000) << format;
@@ -186,8 +193,10 @@ TEST(SlowLoadMemory, PeakIsThePackedWeightsAndTheLargestTensor) {
     check(format, directory);
   };
   with("safetensors F32", [](const auto& d) { write_safetensors(d, DType::f32); });
+  with("safetensors F64", [](const auto& d) { write_safetensors(d, DType::f64); });
   with("safetensors F16", [](const auto& d) { write_safetensors(d, DType::f16); });
   with("pytorch_model.bin zip", [](const auto& d) { write_torch_zip(d, DType::f32, "FloatStorage"); });
+  with("pytorch_model.bin F64", [](const auto& d) { write_torch_zip(d, DType::f64, "DoubleStorage"); });
   with("pytorch_model.bin BF16", [](const auto& d) { write_torch_zip(d, DType::bf16, "BFloat16Storage"); });
   with("pytorch_model.bin stream", [](const auto& d) { write_torch_stream(d); });
   with("GGUF F16", [](const auto& d) { write_gguf(d, DType::f16, 1); });

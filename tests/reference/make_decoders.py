@@ -41,7 +41,8 @@ def rope(kind, theta=10000.0, **more):
 
 # options: those of model_cases.py; positions (explicit position_ids up to that value), scale (of the embeddings' random
 # values), pad (the id that fills "." and stands in the middle of row 0), whole (cannot be cut into calls: its angles
-# depend on the length), rename (parts of tensors' names in the file), legacy (members of config.json added or, when None, removed, after spelling)
+# depend on the length), rename (parts of tensors' names in the file), choices (sequences that
+# make one row) and second (mc_token_ids), unseen (what is attended to is all pad), legacy (members of config.json added or, when None, removed, after spelling)
 CASES = [
     case("gpt2", "model", "GPT2Model", MIXED),
     case("gpt2", "lm", "GPT2LMHeadModel", MIXED, spelling=4),
@@ -60,8 +61,15 @@ CASES = [
     case("gpt2", "seqcls-no-pad", "GPT2ForSequenceClassification", ["1111011"], labels(3)),
     case("gpt2", "tokencls", "GPT2ForTokenClassification", SOME, NAMED),
     case("gpt2", "qa", "GPT2ForQuestionAnswering", MIXED, labels(3), note="two columns whatever num_labels"),
+    case("gpt2", "lm-leaky-relu", "GPT2LMHeadModel", RIGHT, dict(activation_function="leaky_relu", n_layer=1)),
+    case("gpt2", "double-heads", "GPT2DoubleHeadsModel", FULL + FULL, dict(summary_activation="tanh"), mask=False, choices=3, second=[2, 0, 8, 4, 4, 1], whole=True,
+         note="mc_token_ids names the token that the second head reads"),
+    case("gpt2", "double-heads-last", "GPT2DoubleHeadsModel", FULL[:2], mask=False, choices=2, whole=True),
 
     case("llama", "model", "LlamaModel", MIXED),
+    case("llama", "lm-relu2", "LlamaForCausalLM", RIGHT, dict(hidden_act="relu2", num_hidden_layers=1)),
+    case("llama", "seqcls-unseen", "LlamaForSequenceClassification", ["0011..", "000011", "0.0111"], labels(3), pad=0, unseen=True,
+         note="the token that is read stands before all that are attended to: Hugging Face averages the padded row"),
     case("llama", "lm", "LlamaForCausalLM", MIXED, spelling=4),
     case("llama", "lm-mha-biases", "LlamaForCausalLM", LEFT, dict(num_key_value_heads=4, attention_bias=True, mlp_bias=True, rms_norm_eps=1e-3), store="float32"),
     case("llama", "lm-one-kv-head", "LlamaForCausalLM", HOLES, dict(num_attention_heads=6, num_key_value_heads=1, hidden_act="gelu"), positions=47, spelling=4),
@@ -88,6 +96,8 @@ CASES = [
     case("mistral", "lm-long", "MistralForCausalLM", LONG, dict(sliding_window=9, head_dim=10), spelling=4),
     case("mistral", "lm-no-window", "MistralForCausalLM", LEFT, dict(sliding_window=None, tie_word_embeddings=True)),
     case("mistral", "seqcls", "MistralForSequenceClassification", MIXED, dict(sliding_window=4, **labels(3)), pad=0),
+    case("mistral", "seqcls-unseen", "MistralForSequenceClassification", ["1110000", "0011000", "1111111"], dict(sliding_window=2, **labels(2)), pad=66,
+         note="the token that is read is masked, and no key is in its window"),
     case("mistral", "tokencls", "MistralForTokenClassification", SOME, labels(3)),
     case("mistral", "qa", "MistralForQuestionAnswering", SOME),
 
@@ -109,6 +119,7 @@ CASES = [
     case("gemma", "model-embeds", "GemmaModel", RIGHT, embeds=True, note="inputs_embeds are not scaled"),
     case("gemma", "seqcls", "GemmaForSequenceClassification", SOME, labels(3), scale=0.2, pad=0),
     case("gemma", "tokencls", "GemmaForTokenClassification", SOME, labels(3), scale=0.2),
+    case("gemma", "model-bidirectional", "GemmaModel", RIGHT, dict(use_bidirectional_attention=True, num_hidden_layers=1), scale=0.2, note="eager attention is causal all the same"),
     case("gemma2", "lm", "Gemma2ForCausalLM", MIXED, dict(sliding_window=4, query_pre_attn_scalar=12, attn_logit_softcapping=2.0, final_logit_softcapping=3.0, num_hidden_layers=3), scale=0.2),
     case("gemma2", "lm-no-caps", "Gemma2ForCausalLM", LONG, dict(sliding_window=8, attn_logit_softcapping=None, final_logit_softcapping=None), scale=0.2, spelling=4),
     case("gemma2", "seqcls", "Gemma2ForSequenceClassification", SOME, labels(3), scale=0.2, pad=0),
@@ -123,6 +134,8 @@ CASES = [
          note="4.x: the pattern is a number, the two bases are fields"),
     case("gemma3_text", "model-defaults", "Gemma3TextModel", SOME, dict(num_hidden_layers=7, hidden_size=16, intermediate_size=17), scale=0.2,
          legacy=dict(layer_types=None, rope_parameters=None)),
+    case("gemma3_text", "model-bidirectional", "Gemma3TextModel", MIXED, dict(use_bidirectional_attention=True, sliding_window=5,
+         layer_types=["sliding_attention", "full_attention"]), scale=0.2, whole=True),
     case("gemma3_text", "seqcls", "Gemma3TextForSequenceClassification", SOME, labels(3), scale=0.2, pad=0),
 
     case("phi3", "lm", "Phi3ForCausalLM", MIXED, spelling=4),
@@ -158,6 +171,7 @@ CASES = [
     case("openai_gpt", "lm", "OpenAIGPTLMHeadModel", SOME, spelling=4),
     case("openai_gpt", "lm-types", "OpenAIGPTLMHeadModel", HOLES, dict(afn="swish"), segments=True, positions=39),
     case("openai_gpt", "lm-relu-embeds", "OpenAIGPTLMHeadModel", RIGHT, dict(afn="relu", layer_norm_epsilon=1e-3), embeds=True),
+    case("openai_gpt", "double-heads", "OpenAIGPTDoubleHeadsModel", FULL[:2], mask=False, choices=2, second=[3, 5], whole=True),
     case("openai_gpt", "seqcls", "OpenAIGPTForSequenceClassification", SOME, dict(pad_token_id=0, **labels(3)), pad=0),
 
     case("ctrl", "model", "CTRLModel", MIXED, scale=0.2),
@@ -252,6 +266,12 @@ def make_inputs(c, config):
         inputs["attention_mask"] = mask
     if c.get("segments"):
         inputs["token_type_ids"] = np.array([[int(j >= 3 + i) * 7 for j in range(seq)] for i in range(batch)], np.int64)
+    if c.get("unseen"):
+        inputs["input_ids"] = np.where(mask == 1, pad, inputs["input_ids"])
+    if c.get("choices"):
+        inputs = {k: v.reshape(-1, c["choices"], *v.shape[1:]) for k, v in inputs.items()}
+        if c.get("second"):
+            inputs["mc_token_ids"] = np.array(c["second"], np.int64).reshape(-1, c["choices"])
     if c.get("positions"):
         r = rng(key, "position_ids")
         inputs["position_ids"] = np.sort(np.stack([r.permutation(c["positions"])[:seq] for _ in rows]).astype(np.int64), axis=1)

@@ -51,6 +51,8 @@ CASES = [
     roberta("mlm-tied", "ForMaskedLM", SOME, dict(hidden_act="relu"), without=["lm_head.decoder."], spelling=5, note="the head's activation is gelu whatever hidden_act is"),
     roberta("mlm-tied-repeated", "ForMaskedLM", HOLES, dict(num_hidden_layers=1), tie=True, spelling=4),
     roberta("mlm-untied", "ForMaskedLM", RIGHT, dict(num_hidden_layers=1, tie_word_embeddings=False)),
+    roberta("model-quick-gelu", "Model", RIGHT, dict(num_hidden_layers=1, hidden_act="quick_gelu")),
+    roberta("lm-decoder", "ForCausalLM", MIXED, dict(is_decoder=True), without=["lm_head.decoder."]),
 
     xlm_roberta("model-mixed", "Model", MIXED, dict(num_attention_heads=4), store="bfloat16"),
     xlm_roberta("seqcls-2-left", "ForSequenceClassification", LEFT, dict(num_hidden_layers=1, **labels(2))),
@@ -58,6 +60,7 @@ CASES = [
     xlm_roberta("qa", "ForQuestionAnswering", RIGHT, dict(num_hidden_layers=1)),
     xlm_roberta("choice", "ForMultipleChoice", HOLES, dict(num_hidden_layers=1), choices=3),
     xlm_roberta("mlm-tied", "ForMaskedLM", SOME, dict(num_hidden_layers=1), without=["lm_head.decoder."], spelling=4),
+    xlm_roberta("lm-decoder", "ForCausalLM", RIGHT, dict(is_decoder=True, num_hidden_layers=1), without=["lm_head.decoder."]),
 
     camembert("model-mixed", "Model", MIXED, dict(num_attention_heads=6)),
     camembert("seqcls-3", "ForSequenceClassification", MIXED, dict(num_hidden_layers=1, **labels(3)), spelling=4),
@@ -65,6 +68,7 @@ CASES = [
     camembert("qa", "ForQuestionAnswering", RIGHT, dict(num_hidden_layers=1)),
     camembert("choice", "ForMultipleChoice", HOLES, dict(num_hidden_layers=1), choices=1),
     camembert("mlm-tied", "ForMaskedLM", SOME, dict(num_hidden_layers=1), without=["lm_head.decoder."]),
+    camembert("lm-decoder", "ForCausalLM", LEFT, dict(is_decoder=True, num_hidden_layers=1), without=["lm_head.decoder."]),
 
     albert("model-mixed", "Model", segments=True, spelling=4),
     albert("model-groups", "Model", HOLES, dict(num_hidden_layers=5, num_hidden_groups=2, hidden_size=18), segments=True, note="groups of three and two layers"),
@@ -100,6 +104,7 @@ CASES = [
     electra("mlm-untied", "ForMaskedLM", HOLES, dict(num_hidden_layers=1, embedding_size=24, tie_word_embeddings=False)),
     electra("discriminator", "ForPreTraining", MIXED, dict(hidden_act="gelu_new"), segments=True),
     electra("discriminator-left", "ForPreTraining", LEFT, dict(num_hidden_layers=1), store="float16"),
+    electra("lm-decoder", "ForCausalLM", MIXED, dict(is_decoder=True), segments=True, without=["generator_lm_head.weight"]),
     mpnet("model-mixed", "Model", spelling=4),
     mpnet("model-holes", "Model", HOLES, dict(num_attention_heads=4, hidden_act="relu"), note="distances count the hole"),
     mpnet("model-far", "Model", ["1" * 150, "." * 60 + "1" * 90], dict(hidden_size=12, num_attention_heads=2, num_hidden_layers=1, intermediate_size=20, max_position_embeddings=160),

@@ -76,6 +76,13 @@ CASES = [
     bert("pretraining", "BertForPreTraining", SOME, dict(hidden_size=24, intermediate_size=37), segments=True, tie=True, spelling=4),
     bert("pretraining-untied", "BertForPreTraining", LEFT, dict(hidden_size=24, intermediate_size=37, tie_word_embeddings=False), segments=True),
 
+    bert("model-mish", "BertModel", SOME, dict(hidden_size=24, intermediate_size=37, hidden_act="mish"), segments=True, drop_outputs=[]),
+    bert("lm-decoder", "BertLMHeadModel", MIXED, dict(hidden_size=24, intermediate_size=37, num_hidden_layers=2, is_decoder=True), segments=True,
+         without=["cls.predictions.decoder."], note="is_decoder: a token sees those before it"),
+    bert("lm-encoder", "BertLMHeadModel", HOLES, dict(hidden_size=24, intermediate_size=37), without=["cls.predictions.decoder."], note="no is_decoder: BertForMaskedLM by another name"),
+    bert("model-decoder", "BertModel", LEFT + ["01101110"], dict(hidden_size=24, intermediate_size=37, num_hidden_layers=2, is_decoder=True), whole=True,
+         note="the pooler reads position 0, which is masked and sees no key: Hugging Face averages the padded row"),
+
     distilbert("model-mixed", "DistilBertModel", config=dict(n_layers=2, vocab_size=151), spelling=4),
     distilbert("model-no-mask", "DistilBertModel", FULL, dict(dim=24, hidden_dim=37, n_layers=2), mask=False, spelling=5),
     distilbert("model-left", "DistilBertModel", LEFT, dict(dim=40, n_heads=5, hidden_dim=51, activation="relu")),
@@ -83,6 +90,8 @@ CASES = [
                note="row 1 is masked throughout: compared nowhere, must not be NaN"),
     distilbert("model-sinusoidal", "DistilBertModel", MIXED, dict(dim=24, hidden_dim=37, sinusoidal_pos_embds=True), sinusoid=True,
                note="sinusoidal_pos_embds; the table is in the file, as 5.x writes it"),
+    distilbert("model-sinusoidal-computed", "DistilBertModel", RIGHT, dict(dim=24, hidden_dim=37, sinusoidal_pos_embds=True), without=["embeddings.position_embeddings."],
+               note="sinusoidal_pos_embds; the table is not in the file"),
     distilbert("model-position-ids", "DistilBertModel", MIXED, dict(max_position_embeddings=70, dim=24, hidden_dim=37), positions=True),
     distilbert("model-inputs-embeds", "DistilBertModel", RIGHT, dict(dim=24, hidden_dim=37, activation="gelu_new"), embeds=True),
     distilbert("model-from-headed", "DistilBertModel", MIXED, dict(dim=24, hidden_dim=37), saved_from="DistilBertForMaskedLM",

@@ -40,7 +40,7 @@ NAMED = dict(id2label=dict(enumerate(NER)), label2id={l: i for i, l in enumerate
 # options: segments (give token_type_ids), positions (give explicit position_ids), embeds (inputs_embeds instead of
 # input_ids), mask, store (dtype of the file), shards, prefix ("strip": no `bert.`), gamma (old LayerNorm names),
 # stray (extra tensors), without (tensors left out of the file), saved_from (the class that wrote the file), tie and sinusoid
-# (what those tensors hold), choices (sequences of a multiple choice), tolerance, float64 (False: skip the check of the noise, the model computes softmax in float32 only), spelling (4 or 5: of config.json), bare (a config.json of sizes), drop_outputs, skip_rows, note.
+# (what those tensors hold), choices (sequences of a multiple choice), whole (cannot be cut into calls), tolerance, float64 (False: skip the check of the noise, the model computes softmax in float32 only), spelling (4 or 5: of config.json), bare (a config.json of sizes), drop_outputs, skip_rows, note.
 
 
 def case(model_type, sizes, name, architecture, rows=MIXED, config=None, **options):
@@ -220,6 +220,8 @@ def make_case(c):
         "skip_rows": skip,
         "made_with": f"transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}", "seed": SEED,
     }
+    if c.get("whole"):
+        meta["whole"] = True
     if "note" in c:
         meta["note"] = c["note"]
     write_json(os.path.join(directory, "case.json"), meta)

@@ -21,7 +21,24 @@
 namespace transformers {
 
 // Hugging Face's hidden_act names: "gelu" is x * Phi(x) by erf; "gelu_new" and "gelu_pytorch_tanh" are the tanh form.
-enum class Activation : uint8_t { none, relu, gelu, gelu_new, silu, tanh, sigmoid };
+// Those of the second line are rare: each vector of them costs a branch more.
+enum class Activation : uint8_t {
+  none,
+  relu,
+  gelu,
+  gelu_new,
+  silu,
+  tanh,
+  sigmoid,
+  gelu_10,
+  quick_gelu,
+  relu2,
+  relu6,
+  leaky_relu,
+  hardswish,
+  mish,
+  laplace
+};
 
 // ---- the active ISA -------------------------------------------------------------------------------------------------
 

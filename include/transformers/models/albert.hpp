@@ -33,6 +33,7 @@ struct AlbertConfig : bert::BertConfig {
 
   void finish() {
     BertConfig::finish();
+    is_decoder = false;  // no such thing here, whatever the file says
     check_range("embedding_size", embedding_size, 1, kMaxDimension);
     check_range("num_hidden_groups", num_hidden_groups, 1, kMaxLayers);
     check_range("inner_group_num", inner_group_num, 1, kMaxLayers / num_hidden_groups);

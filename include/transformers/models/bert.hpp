@@ -43,6 +43,7 @@ inline constexpr Architecture kArchitectures[] = {
     architecture<QuestionAnsweringModel<Bert>>("BertForQuestionAnswering", Head::question_answering),
     architecture<MultipleChoiceModel<Bert, BertPooler>>("BertForMultipleChoice", Head::multiple_choice),
     architecture<MaskedLanguageModel<Bert, BertMaskedLMNames>>("BertForMaskedLM", Head::masked_lm),
+    architecture<MaskedLanguageModel<Bert, BertMaskedLMNames>>("BertLMHeadModel", Head::causal_lm),
     architecture<NextSentencePredictor<Bert, BertNextSentence>>("BertForNextSentencePrediction",
                                                                 Head::next_sentence_prediction),
     architecture<BertForPreTraining>("BertForPreTraining", Head::pre_training),

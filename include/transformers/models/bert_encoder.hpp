@@ -13,6 +13,7 @@
 
 #include "transformers/models/config.hpp"
 #include "transformers/models/model_output.hpp"
+#include "transformers/models/pretrained_model.hpp"
 #include "transformers/nn/activation.hpp"
 #include "transformers/nn/attention.hpp"
 #include "transformers/nn/embedding.hpp"
@@ -60,7 +61,6 @@ struct BertConfig : PretrainedConfig {
     check_range("intermediate_size", intermediate_size, 1, kMaxDimension);
     check_range("max_position_embeddings", max_position_embeddings, 1, kMaxDimension);
     check_divides("num_attention_heads", num_attention_heads, "hidden_size", hidden_size);
-    if (is_decoder) throw Error(ErrorCode::unsupported, "is_decoder: BERT as a decoder", where);
     if (position_embedding_type != "absolute") {
       throw Error(ErrorCode::unsupported,
                   "position_embedding_type \"" + position_embedding_type + "\" (supported: absolute)", where);
@@ -69,6 +69,14 @@ struct BertConfig : PretrainedConfig {
 
   // Tokens of the longest sequence.
   int64_t longest_sequence() const noexcept { return max_position_embeddings; }
+  // A decoder's tokens see those before them, an encoder's all.
+  AttentionArgs attention_args(const Batch& batch) const {
+    AttentionArgs args;
+    args.causal = is_decoder;
+    if (is_decoder) args.query_positions = args.key_positions = batch.columns;
+    return args;
+  }
+  BatchRules batch_rules() const noexcept { return {.masked_together = is_decoder}; }
   // What the words, positions and token types are embedded in: hidden_size, unless a relative factorizes.
   int64_t embedding_width() const noexcept { return hidden_size; }
 };
@@ -130,9 +138,11 @@ struct BertLayer {
     return {ws.floats(tokens * 3 * attention_output.in_features()), ws.floats(feed_forward.scratch_floats(tokens))};
   }
 
-  // hidden [tokens, hidden_size], in place. `args` is what else the attention takes into account (a bias, a window).
-  void forward(float* hidden, const Batch& batch, const Scratch& s, const AttentionArgs& args = {}) const {
-    self.forward(hidden, batch, s.qkv, args);
+  // hidden [tokens, hidden_size], in place. `args` is what else the attention takes into account (a bias, a window);
+  // `past`, where it is a decoder's, has a place for the layer of number `layer`.
+  void forward(float* hidden, const Batch& batch, const Scratch& s, const AttentionArgs& args = {},
+               Cache* past = nullptr, int64_t layer = 0) const {
+    self.forward(hidden, batch, s.qkv, args, past, layer);
     finish(hidden, batch.tokens(), s);
   }
 
@@ -150,12 +160,12 @@ struct BertLayer {
 // hidden [tokens, hidden_size], in place.
 template <class Layer>
 void run_layers(const std::vector<Layer>& layers, float* hidden, int64_t hidden_size, const Batch& batch, Workspace& ws,
-                std::vector<OutputTensor>* hidden_states, const AttentionArgs& args = {}) {
+                std::vector<OutputTensor>* hidden_states, const AttentionArgs& args = {}, Cache* past = nullptr) {
   record_hidden_state(hidden_states, hidden, batch.tokens(), hidden_size, ws);
   if (layers.empty()) return;
   const BertLayer::Scratch scratch = layers.front().scratch(batch.tokens(), ws);
-  for (const Layer& layer : layers) {
-    layer.forward(hidden, batch, scratch, args);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    layers[i].forward(hidden, batch, scratch, args, past, static_cast<int64_t>(i));
     record_hidden_state(hidden_states, hidden, batch.tokens(), hidden_size, ws);
   }
 }
@@ -167,9 +177,7 @@ class BertBackbone {
   static constexpr std::string_view embedding_name = "embeddings.word_embeddings.weight";
 
   explicit BertBackbone(const BertConfig& c)
-      : hidden_size_(c.hidden_size),
-        embeddings_(c),
-        layers_(static_cast<std::size_t>(c.num_hidden_layers), BertLayer(c)) {}
+      : config_(c), embeddings_(c), layers_(static_cast<std::size_t>(c.num_hidden_layers), BertLayer(c)) {}
 
   void weights(WeightVisitor& w) {
     w("embeddings", embeddings_);
@@ -177,17 +185,19 @@ class BertBackbone {
   }
 
   // [tokens, hidden_size]
-  const float* forward(const Batch& batch, Workspace& ws, std::vector<OutputTensor>* hidden_states) const {
-    float* hidden = ws.floats(batch.tokens() * hidden_size_);
+  const float* forward(const Batch& batch, Workspace& ws, const ForwardOptions& options,
+                       std::vector<OutputTensor>* hidden_states) const {
+    float* hidden = ws.floats(batch.tokens() * config_.hidden_size);
     embeddings_.forward(batch, hidden);
-    run_layers(layers_, hidden, hidden_size_, batch, ws, hidden_states);
+    run_layers(layers_, hidden, config_.hidden_size, batch, ws, hidden_states, config_.attention_args(batch),
+               options.past_key_values);
     return hidden;
   }
 
-  BatchRules batch_rules() const noexcept { return {}; }
+  BatchRules batch_rules() const noexcept { return config_.batch_rules(); }
 
  private:
-  int64_t hidden_size_;
+  BertConfig config_;
   BertEmbeddings embeddings_;
   std::vector<BertLayer> layers_;
 };

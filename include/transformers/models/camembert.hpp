@@ -27,6 +27,7 @@ inline constexpr Architecture kArchitectures[] = {
     architecture<MultipleChoiceModel<Camembert, roberta::RobertaPooler>>("CamembertForMultipleChoice",
                                                                          Head::multiple_choice),
     architecture<MaskedLanguageModel<Camembert, roberta::RobertaLMHeadNames>>("CamembertForMaskedLM", Head::masked_lm),
+    architecture<MaskedLanguageModel<Camembert, roberta::RobertaLMHeadNames>>("CamembertForCausalLM", Head::causal_lm),
 };
 inline constexpr Family kFamily{"camembert", kArchitectures};
 

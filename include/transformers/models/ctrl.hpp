@@ -11,6 +11,7 @@
 
 #include "transformers/models/decoder_heads.hpp"
 #include "transformers/models/family.hpp"
+#include "transformers/models/gpt_config.hpp"
 #include "transformers/nn/attention.hpp"
 #include "transformers/nn/embedding.hpp"
 #include "transformers/nn/linear.hpp"
@@ -19,34 +20,27 @@
 
 namespace transformers::ctrl {
 
-struct CTRLConfig : PretrainedConfig {
-  int64_t vocab_size = 246534, hidden_size = 1280, num_hidden_layers = 48, num_attention_heads = 16, dff = 8192;
-  int64_t max_position_embeddings = 256;
-  float layer_norm_epsilon = 1e-6f;  // of the last norm; those of the layers have no field
+struct CTRLConfig : GPTConfig {
+  int64_t dff = 8192;
+
+  CTRLConfig() {
+    vocab_size = 246534;
+    hidden_size = 1280;
+    num_hidden_layers = 48;
+    num_attention_heads = 16;
+    max_position_embeddings = 256;
+    layer_norm_epsilon = 1e-6f;  // of the last norm; those of the layers have no field
+  }
 
   void fields(FieldVisitor& f) {
-    PretrainedConfig::fields(f);
-    f("vocab_size", vocab_size);
-    f("n_embd", hidden_size);
-    f("n_layer", num_hidden_layers);
-    f("n_head", num_attention_heads);
+    GPTConfig::fields(f);
     f("dff", dff);
-    f("n_positions", max_position_embeddings);
-    f("layer_norm_epsilon", layer_norm_epsilon);
   }
 
   void finish() {
-    PretrainedConfig::finish();
-    check_range("vocab_size", vocab_size, 1, kMaxDimension);
-    check_range("n_embd", hidden_size, 1, kMaxDimension);
-    check_range("n_layer", num_hidden_layers, 0, kMaxLayers);
-    check_range("n_head", num_attention_heads, 1, hidden_size);
+    GPTConfig::finish();
     check_range("dff", dff, 1, kMaxDimension);
-    check_range("n_positions", max_position_embeddings, 1, kMaxDimension);
-    check_divides("n_head", num_attention_heads, "n_embd", hidden_size);
   }
-
-  int64_t longest_sequence() const noexcept { return max_position_embeddings; }
 };
 
 struct EncoderLayer {

@@ -194,14 +194,13 @@ struct DebertaV2Layer : bert::BertLayer {
       }
       self.attend(qkv, args);
     }
-    if (relative.groups.empty()) {
-      AttentionArgs args;
-      args.cu_seqlens = batch.cu_seqlens;
-      args.key_lens = batch.key_lens;
-      self.attend(s.qkv, args);
-    }
+    AttentionArgs args;
+    args.cu_seqlens = batch.cu_seqlens;
+    args.key_lens = batch.key_lens;
+    self.set_rows(s.qkv, args);
+    if (relative.groups.empty()) attention(args);
     // Hugging Face masks the queries of masked tokens too.
-    average_for_the_blind(batch, hidden_size, s.qkv, [](int64_t, int64_t) { return false; });
+    average_for_the_blind(batch, args, [](int64_t, int64_t) { return false; });
     finish(hidden, batch.tokens(), s);
   }
 };

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,6 +61,68 @@ class CausalLM : public EncoderModel<Backbone> {
   Linear lm_head_;
 };
 
+// lm_head on every token, and multiple_choice_head.summary on one of each sequence: the last, or where mc_token_ids
+// says. Inputs are [batch, num_choices, seq]. Error(unsupported) for a summary that is no score of one token.
+template <class Backbone>
+class DoubleHeadsModel : public CausalLM<Backbone> {
+ public:
+  explicit DoubleHeadsModel(typename Backbone::Config config)
+      : CausalLM<Backbone>(std::move(config)), summary_(this->hidden_size(), 1) {
+    const auto& c = this->config_;
+    if (c.summary_type != "cls_index" || !c.summary_use_proj || !c.summary_proj_to_labels) {
+      throw Error(ErrorCode::unsupported,
+                  "summary_type \"" + c.summary_type +
+                      "\" or a summary without projection to one score (supported: cls_index with summary_use_proj and "
+                      "summary_proj_to_labels)",
+                  c.where);
+    }
+    if (c.summary_activation && !c.summary_activation->empty()) {
+      activation_ = activation_from_name(*c.summary_activation, "summary_activation in " + c.where);
+    }
+  }
+
+  void weights(WeightVisitor& w) override {
+    CausalLM<Backbone>::weights(w);
+    w("multiple_choice_head.summary", summary_);
+  }
+  BatchRules batch_rules() const noexcept override {
+    BatchRules rules = this->rules_with(BatchRules::Pooled::last);
+    rules.multiple_choice = rules.masked_together = true;
+    return rules;
+  }
+
+ protected:
+  ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
+    ModelOutput out;
+    const float* hidden = this->encode(batch, ws, options, out);
+    out.logits = this->kept_output(hidden, *this, options.logits_to_keep, batch, ws);
+    out.logits->by_choice = true;
+    if (!out.hidden_states.empty()) out.hidden_states.back().by_choice = true;
+    float* scores = ws.floats(batch.batch_size());
+    summary_.forward(this->pooled_tokens(hidden, batch, ws), batch.batch_size(), scores, {.activation = activation_});
+    out.mc_logits = this->choice_output(scores, batch);
+    return out;
+  }
+
+ private:
+  Linear summary_;
+  Activation activation_ = Activation::none;
+};
+
+// The config's part of it.
+struct SummaryConfig {
+  std::string summary_type = "cls_index";
+  bool summary_use_proj = true, summary_proj_to_labels = true;
+  std::optional<std::string> summary_activation;
+
+  void summary_fields(FieldVisitor& f) {
+    f("summary_type", summary_type);
+    f("summary_use_proj", summary_use_proj);
+    f("summary_proj_to_labels", summary_proj_to_labels);
+    f("summary_activation", summary_activation);
+  }
+};
+
 // score(hidden) of the last token whose id is not the pad token's; the last of all without a pad token.
 template <class Backbone, LayerName kName = "score">
 class LastTokenClassifier : public EncoderModel<Backbone> {
@@ -75,6 +138,7 @@ class LastTokenClassifier : public EncoderModel<Backbone> {
   BatchRules batch_rules() const noexcept override {
     BatchRules rules = this->rules_with(BatchRules::Pooled::last_not_pad);
     rules.token_id = this->config_.pad_token_id;
+    rules.masked_together = true;
     return rules;
   }
 

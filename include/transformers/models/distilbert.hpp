@@ -16,6 +16,7 @@
 #include "transformers/nn/linear.hpp"
 #include "transformers/nn/mlp.hpp"
 #include "transformers/nn/norm.hpp"
+#include "transformers/nn/positions.hpp"
 
 namespace transformers::distilbert {
 
@@ -26,6 +27,7 @@ struct DistilBertConfig : PretrainedConfig {
   int64_t vocab_size = 30522, hidden_size = 768, num_hidden_layers = 6, num_attention_heads = 12;
   int64_t intermediate_size = 3072, max_position_embeddings = 512;
   std::string activation = "gelu";
+  bool sinusoidal_pos_embds = false;
 
   void fields(FieldVisitor& f) {
     PretrainedConfig::fields(f);
@@ -36,6 +38,11 @@ struct DistilBertConfig : PretrainedConfig {
     f("hidden_dim", intermediate_size);
     f("activation", activation);
     f("max_position_embeddings", max_position_embeddings);
+    f("sinusoidal_pos_embds", sinusoidal_pos_embds);
+    // Hugging Face's attribute_map: where a config has both spellings, these count.
+    f("hidden_size", hidden_size);
+    f("num_hidden_layers", num_hidden_layers);
+    f("num_attention_heads", num_attention_heads);
   }
 
   void finish() {
@@ -53,12 +60,14 @@ struct DistilBertConfig : PretrainedConfig {
 };
 
 struct Embeddings {
-  Embedding word_embeddings, position_embeddings;
+  Embedding word_embeddings;
+  SinusoidalPositions position_embeddings;
   LayerNorm layer_norm;
 
   explicit Embeddings(const DistilBertConfig& c)
       : word_embeddings(c.vocab_size, c.hidden_size),
-        position_embeddings(c.max_position_embeddings, c.hidden_size),
+        position_embeddings(c.max_position_embeddings, c.hidden_size,
+                            c.sinusoidal_pos_embds ? SinusoidalPositions::interleaved : nullptr),
         layer_norm(c.hidden_size, kLayerNormEps) {}
 
   void weights(WeightVisitor& w) {
@@ -70,7 +79,7 @@ struct Embeddings {
   // hidden [tokens, hidden_size]. Token types, which a BERT tokenizer may have made, are not looked at.
   void forward(const Batch& batch, float* hidden) const {
     embed_tokens(batch, word_embeddings, hidden);
-    position_embeddings.forward(batch.position_ids, hidden, "position_ids", /*accumulate=*/true);
+    position_embeddings.add(batch.position_ids, hidden);
     layer_norm.forward(hidden, batch.tokens(), hidden);
   }
 };

@@ -64,7 +64,8 @@ class Electra {
   }
 
   // [tokens, hidden_size]
-  const float* forward(const Batch& batch, Workspace& ws, std::vector<OutputTensor>* hidden_states) const {
+  const float* forward(const Batch& batch, Workspace& ws, const ForwardOptions& options,
+                       std::vector<OutputTensor>* hidden_states) const {
     const int64_t tokens = batch.tokens();
     float* hidden = ws.floats(tokens * config_.hidden_size);
     if (embeddings_project_) {
@@ -74,11 +75,12 @@ class Electra {
     } else {
       embeddings_.forward(batch, hidden);
     }
-    bert::run_layers(layers_, hidden, config_.hidden_size, batch, ws, hidden_states);
+    bert::run_layers(layers_, hidden, config_.hidden_size, batch, ws, hidden_states, config_.attention_args(batch),
+                     options.past_key_values);
     return hidden;
   }
 
-  BatchRules batch_rules() const noexcept { return {}; }
+  BatchRules batch_rules() const noexcept { return config_.batch_rules(); }
 
  private:
   ElectraConfig config_;
@@ -214,6 +216,7 @@ inline constexpr Architecture kArchitectures[] = {
     architecture<QuestionAnsweringModel<Electra>>("ElectraForQuestionAnswering", Head::question_answering),
     architecture<ElectraForMultipleChoice>("ElectraForMultipleChoice", Head::multiple_choice),
     architecture<MaskedLanguageModel<Electra, ElectraGeneratorNames>>("ElectraForMaskedLM", Head::masked_lm),
+    architecture<MaskedLanguageModel<Electra, ElectraGeneratorNames>>("ElectraForCausalLM", Head::causal_lm),
     architecture<ElectraForPreTraining>("ElectraForPreTraining", Head::pre_training),
 };
 inline constexpr Family kFamily{"electra", kArchitectures};

@@ -56,7 +56,12 @@ class EncoderModel : public PretrainedModel {
                                                    const ForwardOptions& options, ModelOutput& out) {
     backbone.forward(batch, ws, options, out);
   };
-  bool uses_cache() const noexcept override { return kDecoder || kEncoderDecoder; }
+  // One that may be an encoder as well, as its config says.
+  static constexpr bool kMayBeDecoder = requires(const Config& config) { config.is_decoder; };
+  bool uses_cache() const noexcept override {
+    if constexpr (kMayBeDecoder) return config_.is_decoder;
+    return kDecoder || kEncoderDecoder;
+  }
   std::string_view base_model_prefix() const noexcept override { return Backbone::base_model_prefix; }
 
  protected:
@@ -326,7 +331,8 @@ class QuestionAnsweringModel : public EncoderModel<Backbone> {
  public:
   explicit QuestionAnsweringModel(typename Backbone::Config config)
       : EncoderModel<Backbone>(std::move(config)), qa_outputs_(this->hidden_size(), 2) {
-    if (!this->kDecoder) this->check_span_labels();  // decoders have two columns whatever the number of labels
+    if (!this->kDecoder || this->kMayBeDecoder)
+      this->check_span_labels();  // decoders have two columns whatever the number of labels
   }
 
   void weights(WeightVisitor& w) override {

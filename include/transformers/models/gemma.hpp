@@ -8,8 +8,6 @@
 namespace transformers::gemma {
 
 struct GemmaConfig : llama::LlamaConfig {
-  std::optional<bool> use_bidirectional_attention;
-
   GemmaConfig() {
     vocab_size = 256000;
     hidden_size = 3072;
@@ -24,18 +22,10 @@ struct GemmaConfig : llama::LlamaConfig {
     tie_word_embeddings = true;
   }
 
-  void fields(FieldVisitor& f) {
-    LlamaConfig::fields(f);
-    f("use_bidirectional_attention", use_bidirectional_attention);
-  }
-
   void finish() {
     LlamaConfig::finish();
     mlp_bias = false;
     if (hidden_act == "gelu") hidden_act = "gelu_pytorch_tanh";  // what the first releases meant by it
-    if (use_bidirectional_attention.value_or(false)) {
-      throw Error(ErrorCode::unsupported, "use_bidirectional_attention", where);
-    }
   }
 };
 

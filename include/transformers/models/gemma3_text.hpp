@@ -11,6 +11,8 @@ namespace transformers::gemma3_text {
 struct Gemma3TextConfig : gemma2::Gemma2Config {
   int64_t sliding_window_pattern = 6;         // 4.x; layer_types says it in 5.x
   std::optional<float> rope_local_base_freq;  // 4.x: rope_theta of the sliding layers
+  // Gemma 1's and 2's eager attention is causal whatever theirs says.
+  std::optional<bool> use_bidirectional_attention;
 
   Gemma3TextConfig() {
     vocab_size = 262208;
@@ -23,6 +25,7 @@ struct Gemma3TextConfig : gemma2::Gemma2Config {
     Gemma2Config::fields(f);
     f("sliding_window_pattern", sliding_window_pattern);
     f("rope_local_base_freq", rope_local_base_freq);
+    f("use_bidirectional_attention", use_bidirectional_attention);
   }
 
   void finish() {
@@ -33,6 +36,8 @@ struct Gemma3TextConfig : gemma2::Gemma2Config {
   CausalAttention attention(int64_t layer) const {
     CausalAttention a = Gemma2Config::attention(layer);
     a.softcap = 0.0f;  // attn_logit_softcapping is read by nobody
+    a.bidirectional = use_bidirectional_attention.value_or(false);
+    if (a.bidirectional) a.local_window = std::exchange(a.sliding_window, 0);
     return a;
   }
 

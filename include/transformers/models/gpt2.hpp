@@ -12,6 +12,7 @@
 
 #include "transformers/models/decoder_heads.hpp"
 #include "transformers/models/family.hpp"
+#include "transformers/models/gpt_config.hpp"
 #include "transformers/nn/activation.hpp"
 #include "transformers/nn/attention.hpp"
 #include "transformers/nn/embedding.hpp"
@@ -21,43 +22,28 @@
 
 namespace transformers::gpt2 {
 
-struct GPT2Config : PretrainedConfig {
-  int64_t vocab_size = 50257, hidden_size = 768, num_hidden_layers = 12, num_attention_heads = 12;
-  int64_t max_position_embeddings = 1024;
+struct GPT2Config : GPTConfig, SummaryConfig {
   std::optional<int64_t> n_inner;  // absent: 4 * hidden_size
   std::string activation_function = "gelu_new";
-  float layer_norm_epsilon = 1e-5f;
-  bool scale_attn_weights = true, scale_attn_by_inverse_layer_idx = false, add_cross_attention = false;
+  bool scale_attn_weights = true, scale_attn_by_inverse_layer_idx = false;
+
+  GPT2Config() { max_position_embeddings = 1024; }
 
   void fields(FieldVisitor& f) {
-    PretrainedConfig::fields(f);
-    f("vocab_size", vocab_size);
-    f("n_embd", hidden_size);
-    f("n_layer", num_hidden_layers);
-    f("n_head", num_attention_heads);
-    f("n_positions", max_position_embeddings);
+    GPTConfig::fields(f);
     f("n_inner", n_inner);
     f("activation_function", activation_function);
-    f("layer_norm_epsilon", layer_norm_epsilon);
     f("scale_attn_weights", scale_attn_weights);
     f("scale_attn_by_inverse_layer_idx", scale_attn_by_inverse_layer_idx);
-    f("add_cross_attention", add_cross_attention);
+    summary_fields(f);
   }
 
   void finish() {
-    PretrainedConfig::finish();
-    check_range("vocab_size", vocab_size, 1, kMaxDimension);
-    check_range("n_embd", hidden_size, 1, kMaxDimension / 4);
-    check_range("n_layer", num_hidden_layers, 0, kMaxLayers);
-    check_range("n_head", num_attention_heads, 1, hidden_size);
-    check_range("n_positions", max_position_embeddings, 1, kMaxDimension);
-    check_divides("n_head", num_attention_heads, "n_embd", hidden_size);
+    GPTConfig::finish();
     if (!n_inner) n_inner = 4 * hidden_size;
     check_range("n_inner", *n_inner, 1, kMaxDimension);
-    if (add_cross_attention) throw Error(ErrorCode::unsupported, "add_cross_attention: GPT-2 as a decoder", where);
   }
 
-  int64_t longest_sequence() const noexcept { return max_position_embeddings; }
   CausalAttention attention(int64_t layer) const {
     const int64_t head_dim = hidden_size / num_attention_heads;
     float scale = scale_attn_weights ? 1.0f / std::sqrt(static_cast<float>(head_dim)) : 1.0f;
@@ -163,6 +149,7 @@ class GPT2 {
 inline constexpr Architecture kArchitectures[] = {
     architecture<BaseModel<GPT2>>("GPT2Model", Head::base),
     architecture<CausalLM<GPT2>>("GPT2LMHeadModel", Head::causal_lm),
+    architecture<DoubleHeadsModel<GPT2>>("GPT2DoubleHeadsModel", Head::double_heads),
     architecture<LastTokenClassifier<GPT2>>("GPT2ForSequenceClassification", Head::sequence_classification),
     architecture<TokenClassifier<GPT2>>("GPT2ForTokenClassification", Head::token_classification),
     architecture<QuestionAnsweringModel<GPT2>>("GPT2ForQuestionAnswering", Head::question_answering),

@@ -42,7 +42,7 @@ struct MarianTraits : BartDefaults {
   using Positions = SinusoidalPositions;
   static constexpr bool norm_of_embeddings = false, pre_norm = false, scales_decoder_inputs_embeds = true;
 
-  static Positions positions(const Config& c) { return {c.max_position_embeddings, c.hidden_size}; }
+  static Positions positions(const Config& c) { return {c.max_position_embeddings, c.hidden_size, Positions::halves}; }
   static BatchRules batch_rules(const Config& c) { return decoder_rules(c, BatchRules::Decoder::given); }
   static int64_t decoder_vocab_size(const Config& c) {
     return c.share_encoder_decoder_embeddings ? c.vocab_size : *c.decoder_vocab_size;

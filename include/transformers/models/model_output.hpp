@@ -30,7 +30,8 @@ struct OutputTensor {
   int64_t count = 0;  // rows
   int64_t width = 0;  // floats in a row
   Rows rows = Rows::tokens;
-  bool scalar = false;  // Hugging Face's shape has no last dimension (start_logits: [batch, seq])
+  bool scalar = false;     // Hugging Face's shape has no last dimension (start_logits: [batch, seq])
+  bool by_choice = false;  // it begins [batch, num_choices], not [batch * num_choices]
 
   std::span<const float> row(int64_t index) const { return {data + index * width, static_cast<std::size_t>(width)}; }
   // The rows of sequence `index` that are tokens with attention_mask 1: [key_lens[index], width].
@@ -43,6 +44,7 @@ struct OutputTensor {
 struct TCPP_API ModelOutput {
   std::optional<OutputTensor> last_hidden_state;  // [tokens, hidden_size]
   std::optional<OutputTensor> pooler_output;      // [batch, hidden_size]
+  std::optional<OutputTensor> mc_logits;          // [batch, num_choices], the second head's of a double heads model
   // [batch, num_labels], [batch, num_choices], [tokens, num_labels] or [tokens, vocab_size] by the head
   std::optional<OutputTensor> logits;
   bool log_probabilities = false;                       // logits are, and are called prediction_scores (Transformer-XL)

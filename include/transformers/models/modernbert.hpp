@@ -166,23 +166,10 @@ struct ModernBertEncoderLayer {
       args.query_positions = args.key_positions = batch.columns;
     }
     attn.attend(s.qkv, args);
-    if (slides) {
-      average_for_the_blind(batch, hidden_size, s.qkv,
-                            [&](int64_t sequence, int64_t row) { return sees(batch, sequence, row); });
-    }
+    if (slides) average_for_the_blind(batch, args);
     Wo.forward(s.qkv, tokens, hidden, {.input_stride = 3 * hidden_size, .residual = hidden});
     mlp_norm.forward(hidden, tokens, s.normed);
     mlp.forward(s.normed, tokens, s.mlp, hidden, hidden);
-  }
-
- private:
-  // Whether a key stands in the row's window.
-  bool sees(const Batch& batch, int64_t sequence, int64_t row) const {
-    const std::size_t s = static_cast<std::size_t>(sequence);
-    const auto keys = batch.columns.begin() + batch.cu_seqlens[s], end = keys + batch.key_lens[s];
-    const int64_t column = batch.columns[static_cast<std::size_t>(row)];
-    const auto next = std::lower_bound(keys, end, column - local_window / 2);
-    return next != end && *next <= column + local_window / 2;
   }
 };
 

@@ -29,6 +29,7 @@ struct MPNetConfig : bert::BertConfig {
 
   void finish() {
     BertConfig::finish();
+    is_decoder = false;  // no such thing here, whatever the file says
     check_range("relative_attention_num_buckets", relative_attention_num_buckets, kNumBuckets, kMaxDimension);
     check_range("max_position_embeddings", max_position_embeddings, kPaddingIdx + 1, kMaxDimension);
   }

@@ -12,6 +12,7 @@
 
 #include "transformers/models/decoder_heads.hpp"
 #include "transformers/models/family.hpp"
+#include "transformers/models/gpt_config.hpp"
 #include "transformers/nn/activation.hpp"
 #include "transformers/nn/attention.hpp"
 #include "transformers/nn/embedding.hpp"
@@ -21,34 +22,17 @@
 
 namespace transformers::openai_gpt {
 
-struct OpenAIGPTConfig : PretrainedConfig {
-  int64_t vocab_size = 40478, hidden_size = 768, num_hidden_layers = 12, num_attention_heads = 12;
-  int64_t max_position_embeddings = 512;
+struct OpenAIGPTConfig : GPTConfig, SummaryConfig {
   std::string afn = "gelu";
-  float layer_norm_epsilon = 1e-5f;
+
+  OpenAIGPTConfig() { vocab_size = 40478; }
 
   void fields(FieldVisitor& f) {
-    PretrainedConfig::fields(f);
-    f("vocab_size", vocab_size);
-    f("n_embd", hidden_size);
-    f("n_layer", num_hidden_layers);
-    f("n_head", num_attention_heads);
-    f("n_positions", max_position_embeddings);
+    GPTConfig::fields(f);
     f("afn", afn);
-    f("layer_norm_epsilon", layer_norm_epsilon);
+    summary_fields(f);
   }
 
-  void finish() {
-    PretrainedConfig::finish();
-    check_range("vocab_size", vocab_size, 1, kMaxDimension);
-    check_range("n_embd", hidden_size, 1, kMaxDimension / 4);
-    check_range("n_layer", num_hidden_layers, 0, kMaxLayers);
-    check_range("n_head", num_attention_heads, 1, hidden_size);
-    check_range("n_positions", max_position_embeddings, 1, kMaxDimension);
-    check_divides("n_head", num_attention_heads, "n_embd", hidden_size);
-  }
-
-  int64_t longest_sequence() const noexcept { return max_position_embeddings; }
   // Its own four names, of which "gelu" is the tanh form.
   Activation activation() const {
     if (afn == "gelu") return Activation::gelu_new;
@@ -113,7 +97,8 @@ class OpenAIGPT {
   }
 
   void weights(WeightVisitor& w) {
-    w("tokens_embed", tokens_embed_);
+    // The double heads' file keeps the two that are tied under the head's name.
+    tokens_embed_.weights(w, {"tokens_embed.weight", "/lm_head.weight"});
     w("positions_embed", positions_embed_);
     w("h", h_);
   }
@@ -148,6 +133,7 @@ class OpenAIGPT {
 inline constexpr Architecture kArchitectures[] = {
     architecture<BaseModel<OpenAIGPT>>("OpenAIGPTModel", Head::base),
     architecture<CausalLM<OpenAIGPT>>("OpenAIGPTLMHeadModel", Head::causal_lm),
+    architecture<DoubleHeadsModel<OpenAIGPT>>("OpenAIGPTDoubleHeadsModel", Head::double_heads),
     architecture<LastTokenClassifier<OpenAIGPT>>("OpenAIGPTForSequenceClassification", Head::sequence_classification),
 };
 inline constexpr Family kFamily{"openai-gpt", kArchitectures};

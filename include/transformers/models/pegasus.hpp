@@ -23,7 +23,7 @@ struct PegasusTraits : BartDefaults {
   using Positions = SinusoidalPositions;
   static constexpr bool norm_of_embeddings = false, pre_norm = true, scales_decoder_inputs_embeds = true;
 
-  static Positions positions(const Config& c) { return {c.max_position_embeddings, c.hidden_size}; }
+  static Positions positions(const Config& c) { return {c.max_position_embeddings, c.hidden_size, Positions::halves}; }
   static BatchRules batch_rules(const Config& c) { return decoder_rules(c, BatchRules::Decoder::given); }
 };
 

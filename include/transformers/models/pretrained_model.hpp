@@ -38,7 +38,8 @@ enum class Head {
   multiple_choice,
   masked_lm,
   causal_lm,
-  seq2seq_lm,  // BartForConditionalGeneration, MarianMTModel
+  seq2seq_lm,    // BartForConditionalGeneration, MarianMTModel
+  double_heads,  // GPT2DoubleHeadsModel: causal_lm, and a score for each of several continuations
   next_sentence_prediction,
   pre_training,  // BertForPreTraining, ElectraForPreTraining (its discriminator)
 };
@@ -73,6 +74,10 @@ class TCPP_API PretrainedModel {
   static std::unique_ptr<PretrainedModel> from_pretrained(const std::string& name, const LoadOptions& options = {});
   static std::unique_ptr<PretrainedModel> from_files(std::shared_ptr<const ModelFiles> files,
                                                      const LoadOptions& options = {});
+
+  // What the weights of a model take once they are loaded as they are stored, in bytes; they are not read for it.
+  // Errors as from_files, but for missing and misshapen tensors.
+  static int64_t memory_bytes(const ModelFiles& files);
 
   virtual ~PretrainedModel();
   PretrainedModel(const PretrainedModel&) = delete;

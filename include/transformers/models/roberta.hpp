@@ -38,7 +38,10 @@ struct Roberta : bert::BertBackbone {
 
   // Counted from the ids, not from the mask.
   BatchRules batch_rules() const noexcept {
-    return {.positions = BatchRules::Positions::cumulative, .padding_idx = padding_idx};
+    BatchRules rules = BertBackbone::batch_rules();
+    rules.positions = BatchRules::Positions::cumulative;
+    rules.padding_idx = padding_idx;
+    return rules;
   }
 
   int64_t padding_idx;
@@ -68,6 +71,7 @@ inline constexpr Architecture kArchitectures[] = {
     architecture<QuestionAnsweringModel<Roberta>>("RobertaForQuestionAnswering", Head::question_answering),
     architecture<MultipleChoiceModel<Roberta, RobertaPooler>>("RobertaForMultipleChoice", Head::multiple_choice),
     architecture<MaskedLanguageModel<Roberta, RobertaLMHeadNames>>("RobertaForMaskedLM", Head::masked_lm),
+    architecture<MaskedLanguageModel<Roberta, RobertaLMHeadNames>>("RobertaForCausalLM", Head::causal_lm),
 };
 inline constexpr Family kFamily{"roberta", kArchitectures};
 

@@ -57,6 +57,11 @@ struct TransfoXLConfig : PretrainedConfig {
     f("attn_type", attn_type);
     f("sample_softmax", sample_softmax);
     f("layer_norm_epsilon", layer_norm_epsilon);
+    // Hugging Face's attribute_map: where a config has both spellings, these count.
+    f("n_token", vocab_size);
+    f("hidden_size", hidden_size);
+    f("num_hidden_layers", num_hidden_layers);
+    f("num_attention_heads", num_attention_heads);
   }
 
   void finish() {

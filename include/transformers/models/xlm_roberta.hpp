@@ -28,6 +28,8 @@ inline constexpr Architecture kArchitectures[] = {
                                                                           Head::multiple_choice),
     architecture<MaskedLanguageModel<XLMRoberta, roberta::RobertaLMHeadNames>>("XLMRobertaForMaskedLM",
                                                                                Head::masked_lm),
+    architecture<MaskedLanguageModel<XLMRoberta, roberta::RobertaLMHeadNames>>("XLMRobertaForCausalLM",
+                                                                               Head::causal_lm),
 };
 inline constexpr Family kFamily{"xlm-roberta", kArchitectures};
 

@@ -31,6 +31,15 @@ inline Activation activation_from_name(std::string_view name, std::string_view k
       {"tanh", Activation::tanh},
       {"sigmoid", Activation::sigmoid},
       {"linear", Activation::none},
+      {"gelu_accurate", Activation::gelu_new},  // the same formula again
+      {"gelu_10", Activation::gelu_10},
+      {"quick_gelu", Activation::quick_gelu},
+      {"relu2", Activation::relu2},
+      {"relu6", Activation::relu6},
+      {"leaky_relu", Activation::leaky_relu},
+      {"hardswish", Activation::hardswish},
+      {"mish", Activation::mish},
+      {"laplace", Activation::laplace},
   };
   for (const Row& row : kRows) {
     if (row.name == name) return row.activation;

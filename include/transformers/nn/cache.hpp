@@ -108,6 +108,17 @@ class TCPP_API Cache {
   std::vector<int32_t> key_lens_, key_cu_seqlens_, key_positions_;
 };
 
+// Adds the keys and values of `args` to a layer and lets the attention read all of the layer's. `view` is theirs and
+// must live until the attention has run.
+inline void through_cache(Cache& past, int64_t layer, const Batch& batch, AttentionArgs& args, KVView& view) {
+  view = past.update(layer, batch, args.key, args.key_stride, args.value, args.value_stride, args.num_key_value_heads,
+                     args.head_dim, args.sliding_window);
+  args.cache = &view;
+  args.key_lens = past.key_lens();
+  args.key_cu_seqlens = past.key_cu_seqlens();
+  args.key_positions = past.key_positions();
+}
+
 // The decoder's own keys and values, and those of the source, which are computed once and shared by all its beams.
 struct EncoderDecoderCache {
   Cache self_attention_cache, cross_attention_cache;

@@ -81,16 +81,29 @@ class ComputedPositions {
   std::vector<float> rows_;
 };
 
-// sin(position / 10000^(2i / size)) in the first half of a row (the longer, where size is odd), the cosines in the
-// second; in double, as Marian and Pegasus make it. A checkpoint that holds the table has the last word.
+// The sines and cosines of position / 10000^(2i / size), in double. A checkpoint that holds the table has the last
+// word.
 class SinusoidalPositions {
  public:
   SinusoidalPositions() = default;
-  SinusoidalPositions(int64_t num_positions, int64_t size)
-      : stored_(num_positions, size), computed_(num_positions, size, fill) {}
+  // `fill` is halves or interleaved; nullptr where the checkpoint must hold the table.
+  SinusoidalPositions(int64_t num_positions, int64_t size, ComputedPositions::Fill fill)
+      : stored_(num_positions, size), computed_(num_positions, size, fill), computable_(fill != nullptr) {}
+
+  // Sines in the first half of a row (the longer, where size is odd), cosines in the second: Marian and Pegasus.
+  static void halves(int64_t position, int64_t size, float* row) {
+    const int64_t sines = (size + 1) / 2;
+    for (int64_t i = 0; i < size; ++i) row[i] = i < sines ? sine(position, i, size) : cosine(position, i - sines, size);
+  }
+  // One after the other: DistilBERT.
+  static void interleaved(int64_t position, int64_t size, float* row) {
+    for (int64_t i = 0; i < size; ++i) {
+      row[i] = i % 2 == 0 ? sine(position, i / 2, size) : cosine(position, i / 2, size);
+    }
+  }
 
   void weights(WeightVisitor& w) {
-    has_table_ = w.has("weight");
+    has_table_ = !computable_ || w.has("weight");
     if (has_table_) {
       stored_.weights(w);
     } else {
@@ -104,19 +117,19 @@ class SinusoidalPositions {
   }
 
  private:
-  static void fill(int64_t position, int64_t size, float* row) {
-    const int64_t sines = (size + 1) / 2;
-    for (int64_t i = 0; i < sines; ++i) {
-      const double angle =
-          static_cast<double>(position) / std::pow(10000.0, static_cast<double>(2 * i) / static_cast<double>(size));
-      row[i] = static_cast<float>(std::sin(angle));
-      if (sines + i < size) row[sines + i] = static_cast<float>(std::cos(angle));
-    }
+  static double angle(int64_t position, int64_t i, int64_t size) {
+    return static_cast<double>(position) / std::pow(10000.0, static_cast<double>(2 * i) / static_cast<double>(size));
+  }
+  static float sine(int64_t position, int64_t i, int64_t size) {
+    return static_cast<float>(std::sin(angle(position, i, size)));
+  }
+  static float cosine(int64_t position, int64_t i, int64_t size) {
+    return static_cast<float>(std::cos(angle(position, i, size)));
   }
 
   Embedding stored_;
   ComputedPositions computed_;
-  bool has_table_ = false;
+  bool computable_ = false, has_table_ = false;
 };
 
 }  // namespace transformers

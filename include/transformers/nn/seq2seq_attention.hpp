@@ -62,14 +62,7 @@ class SelfAttention {
     args.out = qkv;
     args.out_stride = 3 * inner;
     KVView view;
-    if (past != nullptr) {
-      view = past->update(layer, batch, args.key, args.key_stride, args.value, args.value_stride, num_attention_heads_,
-                          head_dim_);
-      args.cache = &view;
-      args.key_lens = past->key_lens();
-      args.key_cu_seqlens = past->key_cu_seqlens();
-      args.key_positions = past->key_positions();
-    }
+    if (past != nullptr) through_cache(*past, layer, batch, args, view);
     attention(args);
   }
 

@@ -97,6 +97,7 @@ struct BatchRow {
   std::span<const int64_t> attention_mask = {};
   std::span<const int64_t> token_type_ids = {};
   std::span<const int64_t> position_ids = {};
+  std::optional<int64_t> pooled_column = {};  // with Pooled::last: the token to read in place of the last
 
   // Encoder-decoders: the above is the source; without a decoder row the model's rule makes one.
   const float* encoder_outputs = nullptr;  // [length, hidden_size]: the source need not be encoded
@@ -136,11 +137,13 @@ class TCPP_API BatchBuilder {
 
 // Hugging Face's forward arguments as tensors: input_ids, attention_mask, token_type_ids, position_ids int64 [batch,
 // seq] (position_ids also [1, seq]), inputs_embeds float32 [batch, seq, hidden_size]; for a multiple choice [batch,
-// num_choices, seq] and [batch, num_choices, seq, hidden_size]. Undefined ones are not given.
+// num_choices, seq] and [batch, num_choices, seq, hidden_size]; mc_token_ids [batch, num_choices] is the token of each
+// sequence that a second head reads (GPT2DoubleHeadsModel). Undefined ones are not given.
 // Encoder-decoders take encoder_outputs [batch, seq, hidden_size] in place of encoding, and decoder_input_ids and
 // decoder_attention_mask [batch, target], decoder_inputs_embeds [batch, target, hidden_size].
 struct ModelInputs {
   Tensor input_ids = {}, attention_mask = {}, token_type_ids = {}, position_ids = {}, inputs_embeds = {};
+  Tensor mc_token_ids = {};
   Tensor encoder_outputs = {}, decoder_input_ids = {}, decoder_attention_mask = {}, decoder_inputs_embeds = {};
 };
 struct ModelInputName {
@@ -155,6 +158,7 @@ inline constexpr ModelInputName kModelInputNames[] = {
     {"token_type_ids", &ModelInputs::token_type_ids},
     {"position_ids", &ModelInputs::position_ids},
     {"inputs_embeds", &ModelInputs::inputs_embeds, true},
+    {"mc_token_ids", &ModelInputs::mc_token_ids},
     {"encoder_outputs", &ModelInputs::encoder_outputs, true},
     {"decoder_input_ids", &ModelInputs::decoder_input_ids},
     {"decoder_attention_mask", &ModelInputs::decoder_attention_mask},
