@@ -8,6 +8,9 @@
 #include "tokenizers/python_text.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/model_files.hpp"
+#include "transformers/io/safetensors.hpp"
+#include "transformers/io/weight_file.hpp"
+#include "transformers/kernels/kernels.hpp"
 #include "transformers/tokenizers/unicode.hpp"
 
 namespace transformers {
@@ -32,6 +35,117 @@ constexpr PoolingKey kPoolingKeys[] = {
 };
 
 }  // namespace
+
+// sentence_transformers' Dense: activation(linear(embedding)), from a folder of the model with a config.json and
+// weights of its own.
+class SentenceDense {
+ public:
+  SentenceDense(const ModelFiles& files, const std::string& folder) {
+    const std::string config_name = folder + "/config.json", where = files.where(config_name);
+    files.check_inside(config_name);
+    const Value config = parse_json(files.read_text(config_name), where);
+    FieldReader reader(config, where);
+    reader("in_features", in_features_);
+    reader("out_features", out_features_);
+    bool has_bias = true;
+    reader("bias", has_bias);
+    std::string function = "torch.nn.modules.activation.Tanh";
+    reader("activation_function", function);
+    activation_ = activation(function, where);
+    std::string input = "sentence_embedding";
+    std::optional<std::string> output;
+    bool use_residual = false;
+    reader("module_input_name", input);
+    reader("module_output_name", output);
+    reader("use_residual", use_residual);
+    if (input != "sentence_embedding" || output.value_or(input) != input) {
+      throw Error(ErrorCode::unsupported, "module Dense from " + quote(input) + " to " + quote(output.value_or(input)),
+                  where);
+    }
+    constexpr int64_t kMost = int64_t{1} << 24;
+    if (in_features_ < 1 || out_features_ < 1 || in_features_ > kMost || out_features_ > kMost) {
+      throw Error(ErrorCode::invalid_argument,
+                  "in_features and out_features must be between 1 and " + std::to_string(kMost), where);
+    }
+    const std::string safe = folder + "/model.safetensors", torch = folder + "/pytorch_model.bin";
+    const auto weights = files.has(safe) ? open_safetensors_file(files.open(safe), files.where(safe))
+                                         : open_torch_file(files.open(torch), files.where(torch));
+    weight_ = matrix(*weights, "linear.weight");
+    copies_ = use_residual && in_features_ == out_features_;
+    if (use_residual && !copies_) residual_ = matrix(*weights, "residual.weight");
+    if (has_bias) {
+      const Tensor bias = find(*weights, "linear.bias", {out_features_});
+      bias_.assign(bias.data<float>(), bias.data<float>() + out_features_);
+    }
+  }
+
+  // One embedding. Error(invalid_argument) when it has another width.
+  std::vector<float> operator()(const std::vector<float>& embedding) const {
+    if (static_cast<int64_t>(embedding.size()) != in_features_) {
+      throw Error(ErrorCode::invalid_argument, "module Dense takes embeddings of " + std::to_string(in_features_) +
+                                                   " numbers, they have " + std::to_string(embedding.size()));
+    }
+    std::vector<float> out(static_cast<std::size_t>(out_features_));
+    const auto product = [&](const std::vector<std::byte>& matrix, const float* residual, bool last) {
+      gemm({.a = embedding.data(),
+            .lda = in_features_,
+            .m = 1,
+            .b = {matrix.data(), DType::f32, out_features_, in_features_},
+            .bias = last && !bias_.empty() ? bias_.data() : nullptr,
+            .activation = last ? activation_ : Activation::none,
+            .residual = residual,
+            .ldr = out_features_,
+            .c = out.data(),
+            .ldc = out_features_});
+    };
+    if (!residual_.empty()) product(residual_, nullptr, false);
+    product(weight_, copies_ ? embedding.data() : residual_.empty() ? nullptr : out.data(), true);
+    return out;
+  }
+
+ private:
+  // The last part of a class of torch.
+  static Activation activation(const std::string& function, const std::string& where) {
+    constexpr std::pair<std::string_view, Activation> kFunctions[] = {
+        {"Identity", Activation::none}, {"Tanh", Activation::tanh},   {"ReLU", Activation::relu},
+        {"GELU", Activation::gelu},     {"SiLU", Activation::silu},   {"Sigmoid", Activation::sigmoid},
+        {"Mish", Activation::mish},     {"ReLU6", Activation::relu6}, {"LeakyReLU", Activation::leaky_relu},
+    };
+    const std::string_view name = std::string_view(function).substr(function.rfind('.') + 1);
+    for (const auto& [known, activation] : kFunctions) {
+      if (known == name) return activation;
+    }
+    throw Error(ErrorCode::unsupported, "activation_function " + quote(function), where);
+  }
+
+  static Tensor find(const WeightFile& weights, std::string_view name, const Shape& shape) {
+    for (std::size_t i = 0; i < weights.entries().size(); ++i) {
+      const WeightFile::Entry& entry = weights.entries()[i];
+      if (entry.name != name) continue;
+      if (entry.shape != shape || !is_floating(entry.dtype)) {
+        throw Error(ErrorCode::invalid_argument,
+                    "expected numbers " + to_string(shape) + ", found " + std::string(safetensors_name(entry.dtype)) +
+                        " " + to_string(entry.shape),
+                    weights.name() + ": " + entry.name);
+      }
+      return weights.tensor(i).to_float32();
+    }
+    throw Error(ErrorCode::not_found, "tensor " + quote(name) + " is missing", weights.name());
+  }
+
+  std::vector<std::byte> matrix(const WeightFile& weights, std::string_view name) const {
+    const Tensor weight = find(weights, name, {out_features_, in_features_});
+    std::vector<std::byte> packed(packed_bytes(DType::f32, out_features_, in_features_));
+    pack_rows(DType::f32, weight.raw(), in_features_, 0, out_features_, out_features_, in_features_, packed.data());
+    return packed;
+  }
+
+  int64_t in_features_ = 0, out_features_ = 0;
+  Activation activation_ = Activation::none;
+  bool copies_ = false;  // the embedding is added to what it becomes
+  std::vector<std::byte> weight_, residual_;
+  std::vector<float> bias_;
+};
 
 void FeatureExtractionOptions::fields(FieldVisitor& f) {
   f.choice("pooling", pooling, kPoolings,
@@ -68,10 +182,13 @@ FeatureExtraction::SentenceModules FeatureExtraction::read_modules(const ModelFi
         if (chosen) out.pooling.push_back(key.pooling);
       }
       if (out.pooling.empty()) out.unsupported = "no pooling mode is known (" + files.where(file) + ")";
+    } else if (name == "Dense") {
+      if (out.normalize) out.unsupported = "module Dense behind Normalize (" + where + ")";
+      out.dense.push_back(std::make_shared<const SentenceDense>(files, module.at("path").as_string()));
     } else if (name == "Normalize") {
       out.normalize = true;
     } else if (name != "Transformer") {
-      out.unsupported = "module \"" + type + "\" (supported: Transformer, Pooling, Normalize) (" + where + ")";
+      out.unsupported = "module \"" + type + "\" (supported: Transformer, Pooling, Dense, Normalize) (" + where + ")";
     }
   }
   if (files.has("sentence_bert_config.json")) {
@@ -118,6 +235,10 @@ std::vector<Features> FeatureExtraction::extract(std::span<const TextInput> inpu
         features.values.resize(static_cast<std::size_t>(features.width));
         for (std::size_t p = 0; p < poolings.size(); ++p) {
           pool(poolings[p], hidden.data(), tokens, width, features.values.data() + static_cast<int64_t>(p) * width);
+        }
+        for (const auto& dense : automatic ? modules_.dense : std::vector<std::shared_ptr<const SentenceDense>>{}) {
+          features.values = (*dense)(features.values);
+          features.width = static_cast<int64_t>(features.values.size());
         }
       }
       if (normalized) {

@@ -149,6 +149,9 @@ SENTENCES = {
     "sentences-sqrt-len-lower": dict(pooling=legacy_pooling("mean_sqrt_len_tokens"), lower=False, limits={"max_seq_length": 20, "do_lower_case": True}),
     "sentences-cls-and-mean": dict(pooling=legacy_pooling("cls_token", "mean_tokens"), normalize=True, limits={"max_seq_length": 24}),
     "sentences-new-spelling": dict(pooling={"embedding_dimension": 18, "pooling_mode": "mean", "include_prompt": True}, normalize=True, new=True),
+    "sentences-dense": dict(pooling=legacy_pooling("mean_tokens"), normalize=True, dense=[dict(in_features=18, out_features=30, bias=False, activation_function="torch.nn.modules.linear.Identity"),
+                            dict(in_features=30, out_features=11, bias=True, activation_function="torch.nn.modules.activation.Tanh"), dict(in_features=11, out_features=11, bias=True,
+                            activation_function="torch.nn.modules.activation.ReLU", use_residual=True)]),
     "sentences-no-pooling": dict(pooling=None, family="distilbert", architecture="DistilBertModel", settings={"tokenizer_class": "DistilBertTokenizer"}),
 }
 
@@ -170,11 +173,19 @@ def make_similarities(name, **spec):
     write_calls(os.path.join(OUT, name), "sentence-similarity", calls)
 
 
-def make_sentences(name, pooling, similarity=None, normalize=False, limits=None, new=False, family="bert", architecture="BertModel", **spec):
+def make_sentences(name, pooling, similarity=None, normalize=False, limits=None, new=False, dense=(), family="bert", architecture="BertModel", **spec):
     directory = os.path.join(OUT, name)
     write_model(directory, family, architecture, **spec)
     kinds = ["base.modules.transformer.Transformer", "sentence_transformer.modules.pooling.Pooling", "sentence_transformer.modules.normalize.Normalize"] if new else ["models.Transformer", "models.Pooling", "models.Normalize"]
     paths = ["", "1_Pooling", "2_Normalize"][:3 if normalize else 2]
+    if dense:
+        kinds[2:2], paths[2:2] = ["models.Dense"] * len(dense), [f"{i + 2}_Dense" for i in range(len(dense))]
+    for i, config in enumerate(dense):
+        folder = os.path.join(directory, f"{i + 2}_Dense")
+        os.makedirs(folder)
+        write_json(os.path.join(folder, "config.json"), config)
+        shapes = {"linear.weight": (config["out_features"], config["in_features"]), **({"linear.bias": (config["out_features"],)} if config["bias"] else {})}
+        save_file({k: random_weight(f"{name}/{i}", k, shape) for k, shape in shapes.items()}, os.path.join(folder, "model.safetensors"), {"format": "pt"})
     if pooling:
         write_json(os.path.join(directory, "modules.json"), [{"idx": i, "name": str(i), "path": p, "type": f"sentence_transformers.{kinds[i]}"} for i, p in enumerate(paths)])
         os.makedirs(os.path.join(directory, "1_Pooling"))

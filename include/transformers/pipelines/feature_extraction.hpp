@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -38,6 +39,8 @@ struct TCPP_API FeatureExtractionOptions {
   void fields(FieldVisitor& f);
 };
 
+class SentenceDense;
+
 class TCPP_API FeatureExtraction final : public EncoderPipeline {
  public:
   using Options = FeatureExtractionOptions;
@@ -65,7 +68,8 @@ class TCPP_API FeatureExtraction final : public EncoderPipeline {
  private:
   // What modules.json says; its absence is mean pooling without normalization.
   struct SentenceModules {
-    std::vector<Pooling> pooling{Pooling::mean};  // concatenated
+    std::vector<Pooling> pooling{Pooling::mean};              // concatenated
+    std::vector<std::shared_ptr<const SentenceDense>> dense;  // what the embedding then goes through, in this order
     bool normalize = false;
     bool lower_case = false;  // texts are lower-cased before they are tokenized
     std::optional<int64_t> max_seq_length;
