@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 #include <mutex>
+#include <numeric>
 #include <utility>
 
 #include "open_files.hpp"
@@ -193,26 +194,32 @@ void EncoderPipeline::run_batches(std::span<const Encoding> encodings, std::span
   const bool with_types = std::find(names.begin(), names.end(), "token_type_ids") != names.end();
   const auto input = [&](std::size_t i) { return static_cast<int64_t>(input_of.empty() ? i : input_of[i]); };
   std::vector<int64_t> ids, types, mask;
-  for (std::size_t first = 0; first < encodings.size();) {
+  std::vector<std::size_t> order(encodings.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (input_of.empty()) {  // nothing is padded, but like lengths share the work of a batch more evenly
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return encodings[a].size() < encodings[b].size(); });
+  }
+  for (std::size_t first = 0; first < order.size();) {
     control.cancel.throw_if_cancelled();
     BatchBuilder builder(model_->batch_rules());
     std::size_t end = first, tokens = 0;
     do {
-      const Encoding& encoding = encodings[end++];
+      const Encoding& encoding = encodings[order[end++]];
       ids.assign(encoding.ids.begin(), encoding.ids.end());
       if (with_types) types.assign(encoding.type_ids.begin(), encoding.type_ids.end());
       mask.assign(encoding.attention_mask.begin(), encoding.attention_mask.end());
       builder.add({.input_ids = ids, .attention_mask = mask, .token_type_ids = types});
       tokens += encoding.size();
-    } while (end < encodings.size() && tokens + encodings[end].size() <= kTokensPerBatch);
+    } while (end < order.size() && tokens + encodings[order[end]].size() <= kTokensPerBatch);
     const Batch batch = builder.finish();
     ForwardOptions options;
     const std::vector<int32_t> rows = keep ? keep(batch) : std::vector<int32_t>{};
     options.logits_to_keep = rows;
-    consume(first, batch, model_->forward(batch, *workspace, options));
+    consume(std::span(order).subspan(first, end - first), batch, model_->forward(batch, *workspace, options));
     first = end;
     if (control.on_progress) {  // inputs whose last window has been through
-      control.on_progress(end < encodings.size() ? input(end) : input(end - 1) + 1, input(encodings.size() - 1) + 1);
+      control.on_progress(end < order.size() ? input(end) : input(end - 1) + 1, input(order.size() - 1) + 1);
     }
   }
 }

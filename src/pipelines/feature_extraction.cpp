@@ -221,9 +221,9 @@ std::vector<Features> FeatureExtraction::extract(std::span<const TextInput> inpu
   const std::vector<Encoding> encodings = tokenize(inputs, {options.truncation, max_length});
 
   std::vector<Features> results(inputs.size());
-  for_each_batch(encodings, options.control, [&](std::size_t first, const Batch& batch, const ModelOutput& output) {
+  for_each_batch(encodings, options.control, [&](Which which, const Batch& batch, const ModelOutput& output) {
     for (int64_t i = 0; i < batch.batch_size(); ++i) {
-      Features& features = results[first + static_cast<std::size_t>(i)];
+      Features& features = results[which[static_cast<std::size_t>(i)]];
       const int64_t width = output.last_hidden_state->width;
       const std::span<const float> hidden = output.last_hidden_state->sequence(batch, i);
       const int64_t tokens = static_cast<int64_t>(hidden.size()) / width;

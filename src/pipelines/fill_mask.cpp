@@ -111,11 +111,11 @@ std::vector<std::vector<std::vector<MaskFill>>> FillMask::fill(std::span<const T
     }
     return rows;
   };
-  const auto consume = [&](std::size_t first, const Batch& batch, const ModelOutput& output) {
+  const auto consume = [&](Which which, const Batch& batch, const ModelOutput& output) {
     int64_t kept = 0;  // rows of logits, one for each mask, those of a sequence after those of another
     std::vector<float> scores;
     for (int64_t i = 0; i < batch.batch_size(); ++i) {
-      const std::vector<int32_t>& ids = encodings[first + static_cast<std::size_t>(i)].ids;
+      const std::vector<int32_t>& ids = encodings[which[static_cast<std::size_t>(i)]].ids;
       const bool single = std::count(ids.begin(), ids.end(), mask_) == 1;
       for (std::size_t t = 0; t < ids.size(); ++t) {
         if (ids[t] != mask_) continue;
@@ -141,7 +141,7 @@ std::vector<std::vector<std::vector<MaskFill>>> FillMask::fill(std::span<const T
           if (const auto pad = tokenizer().pad_token_id()) std::erase(filled, *pad);
           fills.push_back({score(id), id, decode({&id, 1}, false), decode(filled, single)});
         }
-        results[first + static_cast<std::size_t>(i)].push_back(std::move(fills));
+        results[which[static_cast<std::size_t>(i)]].push_back(std::move(fills));
       }
     }
   };

@@ -192,9 +192,9 @@ std::vector<std::vector<QuestionAnswer>> QuestionAnswering::operator()(std::span
   std::vector<Answers> answers;
   answers.reserve(inputs.size());
   for (const QuestionContext& input : inputs) answers.emplace_back(input.context);
-  for_each_batch(windows, options.control, [&](std::size_t first, const Batch& batch, const ModelOutput& output) {
+  for_each_batch(windows, options.control, [&](Which which, const Batch& batch, const ModelOutput& output) {
     for (int64_t i = 0; i < batch.batch_size(); ++i) {
-      const Encoding& window = windows.encodings[first + static_cast<std::size_t>(i)];
+      const Encoding& window = windows.encodings[which[static_cast<std::size_t>(i)]];
       const std::span<const float> start_logits = output.start_logits->sequence(batch, i);
       const std::span<const float> end_logits = output.end_logits->sequence(batch, i);
       if (window.size() == 0) continue;
@@ -213,8 +213,8 @@ std::vector<std::vector<QuestionAnswer>> QuestionAnswering::operator()(std::span
         }
         ++row;
       }
-      answers[windows.input[first + static_cast<std::size_t>(i)]].add(window, start, end, may_answer, context_sequence,
-                                                                      options);
+      answers[windows.input[which[static_cast<std::size_t>(i)]]].add(window, start, end, may_answer, context_sequence,
+                                                                     options);
     }
   });
   std::vector<std::vector<QuestionAnswer>> results;

@@ -69,9 +69,9 @@ std::vector<std::vector<LabelScore>> TextClassification::operator()(std::span<co
   }
   const std::vector<Encoding> encodings = tokenize(inputs, {options.truncation, options.max_length});
   std::vector<std::vector<LabelScore>> results(inputs.size());
-  for_each_batch(encodings, options.control, [&](std::size_t first, const Batch& batch, const ModelOutput& output) {
+  for_each_batch(encodings, options.control, [&](Which which, const Batch& batch, const ModelOutput& output) {
     for (int64_t i = 0; i < batch.batch_size(); ++i) {
-      results[first + static_cast<std::size_t>(i)] = scores_of(output.logits->row(i), model().config(), options);
+      results[which[static_cast<std::size_t>(i)]] = scores_of(output.logits->row(i), model().config(), options);
     }
   });
   return results;

@@ -270,9 +270,9 @@ std::vector<std::vector<TokenEntity>> TokenClassification::classify(std::span<co
   const Windows windows = Windows::of(std::move(encodings));
 
   std::vector<std::vector<TokenEntity>> results(sentences.size());
-  for_each_batch(windows, options.control, [&](std::size_t first, const Batch& batch, const ModelOutput& output) {
+  for_each_batch(windows, options.control, [&](Which which, const Batch& batch, const ModelOutput& output) {
     for (int64_t i = 0; i < batch.batch_size(); ++i) {
-      const std::size_t window = first + static_cast<std::size_t>(i), input = windows.input[window];
+      const std::size_t window = which[static_cast<std::size_t>(i)], input = windows.input[window];
       std::vector<TokenEntity> found =
           entities_of(sentences[input], windows.encodings[window], output.logits->sequence(batch, i), options);
       std::move(found.begin(), found.end(), std::back_inserter(results[input]));

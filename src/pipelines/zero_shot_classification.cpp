@@ -125,7 +125,7 @@ std::vector<LabelScores> ZeroShotClassification::classify(std::span<const std::s
   // Of each pair the logits of entailment and contradiction.
   const int64_t contradiction = entailment_ == 0 ? *model().config().num_labels - 1 : 0;
   std::vector<float> entails, contradicts;
-  for_each_batch(pairs, options.control, [&](std::size_t, const Batch& batch, const ModelOutput& output) {
+  for_each_batch(pairs, options.control, [&](Which, const Batch& batch, const ModelOutput& output) {
     for (int64_t i = 0; i < batch.batch_size(); ++i) {
       const std::span<const float> logits = output.logits->row(i);
       entails.push_back(logits[static_cast<std::size_t>(entailment_)]);

@@ -175,6 +175,22 @@ TEST_F(Cli, ListsAreCommaSeparatedOrRepeated) {
   EXPECT_EQ(run(ner + "--ignore-labels 'O, I-PER'").out, run(ner + "--ignore-labels O --ignore-labels I-PER").out);
 }
 
+TEST_F(Cli, KilledAndResumedNothingIsMissingOrThereTwice) {
+  std::string text;
+  for (int i = 0; i < 30000; ++i) text += "line " + std::to_string(i) + " is this\n";
+  write("in.txt", text);
+  const std::string words =
+      "run text-classification --json --model " + kClassifier + " --input " + path("in.txt") + " --output ";
+  ASSERT_EQ(run(words + path("straight.jsonl")).status, 0);
+  for (int i = 0; i < 4; ++i) {
+    const std::string killed = std::string("timeout -s KILL 0.") + std::to_string(2 + i) + " '" + TCPP_BINARY + "' " +
+                               words + path("out.jsonl") + " --resume 2> " + path("stderr");
+    static_cast<void>(std::system(killed.c_str()));
+  }
+  EXPECT_EQ(run(words + path("out.jsonl") + " --resume").status, 0);
+  EXPECT_TRUE(read_file(path("out.jsonl")) == read_file(path("straight.jsonl")));
+}
+
 TEST_F(Cli, TokenizeAndBack) {
   const Result r = run("tokenize " + kClassifier + " 'Hello world' --pair 'a b'");
   EXPECT_EQ(r.status, 0) << r.err;

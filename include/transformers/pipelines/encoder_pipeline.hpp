@@ -64,13 +64,14 @@ class TCPP_API EncoderPipeline : public Pipeline {
   };
 
   // Runs the model over all encodings in packed batches of a bounded number of tokens and hands each batch's output to
-  // `consume`; sequence i of the batch is encodings[first + i]. Looks at the cancel token before each batch and reports
-  // progress after it.
-  using Consume = std::function<void(std::size_t first, const Batch& batch, const ModelOutput& output)>;
+  // `consume`; sequence i of the batch is encodings[which[i]]. Sequences of like length go together. Looks at the
+  // cancel token before each batch and reports progress after it.
+  using Which = std::span<const std::size_t>;
+  using Consume = std::function<void(Which which, const Batch& batch, const ModelOutput& output)>;
   void for_each_batch(std::span<const Encoding> encodings, const CallControl& control, const Consume& consume) const {
     run_batches(encodings, {}, control, nullptr, consume);
   }
-  // The same over windows; progress counts inputs.
+  // The same over windows, in their order; progress counts inputs.
   void for_each_batch(const Windows& windows, const CallControl& control, const Consume& consume) const {
     run_batches(windows.encodings, windows.input, control, nullptr, consume);
   }
