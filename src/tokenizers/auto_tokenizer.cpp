@@ -266,6 +266,7 @@ class Loader {
     if (!has_json) read_pieces();
 
     impl_->compiled = options_.compiled;
+    impl_->class_name = class_->name;
     if (class_->has_token_type_ids) impl_->model_input_names = {"input_ids", "token_type_ids", "attention_mask"};
     set_class_tokens();
     if (class_->model == ModelKind::as_it_stands) {

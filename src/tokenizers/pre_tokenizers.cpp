@@ -117,9 +117,13 @@ void Metaspace::fields(FieldVisitor& f) {
   constexpr std::string_view kNames[] = {"always", "first", "never"};
   f.choice("prepend_scheme", prepend_scheme, kNames);
   f("split", split);
-  std::optional<bool> add_prefix_space;
+  Value add_prefix_space;  // what older files say: read, never written
   f("add_prefix_space", add_prefix_space);
-  if (add_prefix_space == false && prepend_scheme != PrependScheme::never) {
+  if (!add_prefix_space.is_null() && !add_prefix_space.is_boolean()) {
+    throw Error(ErrorCode::corrupt_file,
+                "add_prefix_space is a boolean, found a " + std::string(add_prefix_space.type_name()));
+  }
+  if (add_prefix_space == Value(false) && prepend_scheme != PrependScheme::never) {
     throw Error(ErrorCode::corrupt_file, "add_prefix_space is false, but prepend_scheme is not \"never\"");
   }
 }

@@ -38,6 +38,7 @@ struct Tokenizer::Impl {
   std::optional<PostProcessor> post_processor;
   std::optional<Decoder> decoder;
   AddedVocabulary added;
+  std::string class_name;  // the recipe's, for saving
 
   std::array<std::optional<std::string>, kSpecialNames> special_tokens;
   std::vector<std::string> other_special_tokens;

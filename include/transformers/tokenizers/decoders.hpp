@@ -54,7 +54,13 @@ struct TCPP_API StripDecoder {
 // The characters of byte-level tokens back to bytes, all tokens in one; one with another character stays as it is.
 struct TCPP_API ByteLevelDecoder {
   static constexpr std::string_view type = "ByteLevel";
-  void fields(FieldVisitor&) {}
+  bool add_prefix_space = true, trim_offsets = true, use_regex = true;  // the pre-tokenizer's of that name: only kept
+
+  void fields(FieldVisitor& f) {
+    f("add_prefix_space", add_prefix_space);
+    f("trim_offsets", trim_offsets);
+    f("use_regex", use_regex);
+  }
   std::vector<std::string> decode(std::vector<std::string> tokens) const;
 };
 

@@ -199,6 +199,13 @@ class TCPP_API Tokenizer {
       const noexcept;                 // in HF's order: bos, eos, unk, sep, pad, cls, mask, others
   bool is_special(int32_t id) const;  // what skip_special_tokens drops
 
+  // tokenizer.json as the `tokenizers` crate writes it, whatever files the tokenizer was made from. Error(unsupported)
+  // for one that Hugging Face runs in Python (Marian, M2M100, CTRL).
+  std::string to_json() const;
+  // Writes tokenizer.json and tokenizer_config.json into `directory`, made where it is not there: what is loaded from
+  // them answers as this does, here and in Hugging Face. Error(io).
+  void save_pretrained(const std::string& directory) const;
+
   // Whether texts are marked with their language: mBART, NLLB, M2M100 (HF's _build_translation_inputs).
   bool has_languages() const noexcept;
   // The token that a translation into this language begins with ("ro_RO", "fra_Latn", "fr").
