@@ -167,6 +167,12 @@ std::vector<std::vector<QuestionAnswer>> QuestionAnswering::operator()(std::span
     throw Error(ErrorCode::invalid_argument, "doc_stride " + std::to_string(doc_stride) + " is more than max_seq_len " +
                                                  std::to_string(max_seq_len));
   }
+  if (options.padding == PaddingStrategy::max_length && max_seq_len > model().max_position_embeddings()) {
+    throw Error(ErrorCode::limit,
+                "cannot pad to " + std::to_string(max_seq_len) + " tokens, model maximum is " +
+                    std::to_string(model().max_position_embeddings()),
+                "max_seq_len");
+  }
   for (const QuestionContext& input : inputs) {
     check_argument(!input.question.empty(), "must not be empty", "question");
     check_argument(!input.context.empty(), "must not be empty", "context");
@@ -254,6 +260,8 @@ std::vector<Value> QuestionAnswering::run(std::span<const Value> inputs, const V
       if (key == "question" || key == "context") continue;
       throw Error(ErrorCode::invalid_argument, "unknown member " + quote(key) + " (known: question, context)", "input");
     }
+    check_argument(input.find("question") != nullptr && input.find("context") != nullptr,
+                   "both question and context are needed", "input");
     const Value &question = input.at("question"), &context = input.at("context");
     if (!question.is_array()) {
       counts.emplace_back();

@@ -43,6 +43,18 @@ std::string format(std::string_view text, std::string_view label) {
   return out;
 }
 
+// Hugging Face's softmax, which does not take the maximum off first: nearly equal scores come out in its order. Where
+// it would overflow, the other.
+void softmax_as_they_are(std::span<float> x) {
+  constexpr float kSafe = 80;
+  if (std::any_of(x.begin(), x.end(), [](float v) { return std::abs(v) > kSafe; })) {
+    return softmax(x.data(), 1, static_cast<int64_t>(x.size()));
+  }
+  float sum = 0;
+  for (float& v : x) sum += v = std::exp(v);
+  for (float& v : x) v /= sum;
+}
+
 // The column whose label begins with "entail", by label2id's order; the last one where none does.
 int64_t entailment_of(const PretrainedConfig& config) {
   const auto entails = [](const std::string& label) { return python::lower(label).starts_with("entail"); };
@@ -143,12 +155,12 @@ std::vector<LabelScores> ZeroShotClassification::classify(std::span<const std::s
     if (options.multi_label || labels.size() == 1) {
       for (std::size_t k = 0; k < labels.size(); ++k) {
         float both[] = {contradicts[first + k], entails[first + k]};
-        softmax(both, 1, 2);
+        softmax_as_they_are(both);
         scores[k] = both[1];
       }
     } else {
       std::copy_n(entails.begin() + static_cast<std::ptrdiff_t>(first), labels.size(), scores.begin());
-      softmax(scores.data(), 1, static_cast<int64_t>(scores.size()));
+      softmax_as_they_are(scores);
     }
     std::vector<std::size_t> order(labels.size());  // of equal scores the last label first, as in Hugging Face
     std::iota(order.rbegin(), order.rend(), std::size_t{0});
