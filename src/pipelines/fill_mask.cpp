@@ -12,7 +12,7 @@
 namespace transformers {
 namespace {
 
-constexpr int64_t kTopK = 5;
+constexpr int64_t kDefaultTopK = 5;
 
 // Hugging Face's tokenizer_kwargs.
 struct TokenizerKwargs {
@@ -88,7 +88,7 @@ std::vector<std::vector<std::vector<MaskFill>>> FillMask::fill(std::span<const T
   }
   std::vector<int32_t> targets;  // ids that may be chosen; empty: all
   if (options.targets) targets = target_ids(*options.targets);
-  int64_t top_k = options.top_k.value_or(kTopK);
+  int64_t top_k = options.top_k.value_or(kDefaultTopK);
   if (!targets.empty()) top_k = std::min(top_k, static_cast<int64_t>(targets.size()));
   if (top_k < 0 || top_k > model().vocab_size()) {
     throw Error(ErrorCode::invalid_argument,

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kPaddings[] = {"do_not_pad", "longest", "max_length"};
 
-constexpr float kNever = -10000;  // the logit of a token that cannot be an answer's end
+constexpr float kImpossible = -10000;  // the logit of a token that cannot be an answer's end
 
 struct Span {
   std::size_t start, end;  // tokens of a window, both included
@@ -205,7 +205,7 @@ std::vector<std::vector<QuestionAnswer>> QuestionAnswering::operator()(std::span
       const std::span<const float> end_logits = output.end_logits->sequence(batch, i);
       if (window.size() == 0) continue;
       // What may not be an answer counts for nothing. [CLS] may: some models point there when there is none.
-      std::vector<float> start(window.size(), kNever), end(window.size(), kNever);
+      std::vector<float> start(window.size(), kImpossible), end(window.size(), kImpossible);
       std::vector<bool> may_answer(window.size());
       for (std::size_t t = 0, row = 0; t < window.size(); ++t) {
         if (window.attention_mask[t] == 0) continue;  // padding has no row

@@ -12,7 +12,7 @@
 namespace transformers {
 namespace {
 
-constexpr std::string_view kFunctions[] = {"automatic", "cosine", "dot", "euclidean", "manhattan"};
+constexpr std::string_view kSimilarityFunctions[] = {"automatic", "cosine", "dot", "euclidean", "manhattan"};
 constexpr const char* kFile = "config_sentence_transformers.json";
 
 float similarity(SimilarityFunction function, std::span<const float> a, std::span<const float> b) {
@@ -43,7 +43,7 @@ float similarity(SimilarityFunction function, std::span<const float> a, std::spa
 }  // namespace
 
 void SentenceSimilarityOptions::fields(FieldVisitor& f) {
-  f.choice("similarity_fn_name", similarity_fn_name, kFunctions,
+  f.choice("similarity_fn_name", similarity_fn_name, kSimilarityFunctions,
            "how embeddings compare; automatic: as config_sentence_transformers.json says, else cosine");
 }
 
@@ -60,7 +60,7 @@ SentenceSimilarity::SentenceSimilarity(std::shared_ptr<const ModelFiles> files, 
   const Value* name = config.find("similarity_fn_name");
   if (name == nullptr || name->is_null()) return;
   FieldReader reader(config, files->where(kFile));
-  reader.choice("similarity_fn_name", function_, kFunctions);
+  reader.choice("similarity_fn_name", function_, kSimilarityFunctions);
   if (function_ == SimilarityFunction::automatic) function_ = SimilarityFunction::cosine;
 }
 

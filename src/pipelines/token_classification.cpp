@@ -13,7 +13,7 @@
 namespace transformers {
 namespace {
 
-constexpr std::string_view kStrategies[] = {"none", "simple", "first", "average", "max"};
+constexpr std::string_view kAggregations[] = {"none", "simple", "first", "average", "max"};
 
 // A token of the text with the probabilities of its labels, or a word that has got one label.
 struct Piece {
@@ -23,11 +23,11 @@ struct Piece {
   bool is_subword;  // goes on with the word of the token before it
 };
 
-int64_t best_of(std::span<const float> scores) {
+int64_t best_label(std::span<const float> scores) {
   return std::max_element(scores.begin(), scores.end()) - scores.begin();
 }
 
-std::vector<float> mean_of(std::span<const Piece> pieces) {
+std::vector<float> mean_scores(std::span<const Piece> pieces) {
   std::vector<float> mean(pieces.front().scores.begin(), pieces.front().scores.end());
   for (const Piece& piece : pieces.subspan(1)) {
     for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += piece.scores[k];
@@ -124,7 +124,7 @@ struct TokenClassification::Sentence {
 };
 
 void TokenClassificationOptions::fields(FieldVisitor& f) {
-  f.choice("aggregation_strategy", aggregation_strategy, kStrategies, "how tokens become entities");
+  f.choice("aggregation_strategy", aggregation_strategy, kAggregations, "how tokens become entities");
   f("ignore_labels", ignore_labels, "labels left out of the answer");
   f("stride", stride, "tokens that windows over a long text share; none: what is too long is cut off");
   f("is_split_into_words", is_split_into_words, "inputs are lists of words");
@@ -178,7 +178,7 @@ std::vector<TokenEntity> TokenClassification::entities_of(const Sentence& senten
   // Tokens, or words, each with one label.
   std::vector<TokenEntity> items;
   const auto add = [&](std::span<const float> by, std::string word, int64_t start, int64_t end) {
-    const int64_t best = best_of(by);
+    const int64_t best = best_label(by);
     items.push_back({config.label(best), by[static_cast<std::size_t>(best)], {}, std::move(word), start, end});
   };
   const AggregationStrategy strategy = options.aggregation_strategy;
@@ -198,13 +198,13 @@ std::vector<TokenEntity> TokenClassification::entities_of(const Sentence& senten
       std::vector<float> mean;
       if (strategy == AggregationStrategy::max) {
         for (const Piece& piece : word) {
-          if (piece.scores[static_cast<std::size_t>(best_of(piece.scores))] >
-              chosen->scores[static_cast<std::size_t>(best_of(chosen->scores))]) {
+          if (piece.scores[static_cast<std::size_t>(best_label(piece.scores))] >
+              chosen->scores[static_cast<std::size_t>(best_label(chosen->scores))]) {
             chosen = &piece;
           }
         }
       } else if (strategy == AggregationStrategy::average) {
-        mean = mean_of(word);
+        mean = mean_scores(word);
       }
       add(mean.empty() ? chosen->scores : std::span<const float>(mean), tokenizer().convert_tokens_to_string(tokens),
           word.front().start, word.back().end);
