@@ -11,9 +11,9 @@ Value generate_options(const Value& options) {
   Value call{Value::Object{}};
   if (!options.is_object()) return call;
   const std::vector<FieldInfo> known = list_fields(GenerationConfig{});
-  for (const auto& [name, value] : options.as_object()) {
-    const bool is_known = std::any_of(known.begin(), known.end(), [&](const FieldInfo& f) { return f.name == name; });
-    if (is_known) call.set(name, value);
+  for (const Value::Member& option : options.as_object()) {
+    const auto is_it = [&](const FieldInfo& field) { return field.name == option.first; };
+    if (std::any_of(known.begin(), known.end(), is_it)) call.set(option.first, option.second);
   }
   return call;
 }
