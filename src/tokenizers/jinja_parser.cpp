@@ -428,7 +428,7 @@ class Lexer {
   std::vector<Token> tokens_;
 };
 
-using Type = Token::Type;
+using TokenType = Token::Type;
 using Kind = Expr::Kind;
 
 class Parser {
@@ -449,8 +449,8 @@ class Parser {
   const Token& current() const { return tokens_[at_]; }
   const Token& look() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
   const Token& advance() { return tokens_[at_ + 1 < tokens_.size() ? at_++ : at_]; }
-  static bool is_op(const Token& t, std::string_view op) { return t.type == Type::op && t.text == op; }
-  static bool is_name(const Token& t, std::string_view name) { return t.type == Type::name && t.text == name; }
+  static bool is_op(const Token& t, std::string_view op) { return t.type == TokenType::op && t.text == op; }
+  static bool is_name(const Token& t, std::string_view name) { return t.type == TokenType::name && t.text == name; }
   bool at_op(std::string_view op) const { return is_op(current(), op); }
   bool at_name(std::string_view name) const { return is_name(current(), name); }
   bool skip_op(std::string_view op) { return at_op(op) && (advance(), true); }
@@ -461,12 +461,12 @@ class Parser {
   void expect_name(std::string_view name) {
     if (!skip_name(name)) fail_here("expected \"" + std::string(name) + "\", found " + describe(current()));
   }
-  void expect(Type type, const char* what) {
+  void expect(TokenType type, const char* what) {
     if (current().type != type) fail_here(std::string("expected ") + what + ", found " + describe(current()));
     advance();
   }
   std::string expect_any_name() {
-    if (current().type != Type::name) fail_here("expected a name, found " + describe(current()));
+    if (current().type != TokenType::name) fail_here("expected a name, found " + describe(current()));
     return advance().text;
   }
 
@@ -531,21 +531,21 @@ class Parser {
     for (;;) {
       const Position at = here();
       switch (current().type) {
-        case Type::data:
+        case TokenType::data:
           add(Stmt::Kind::data, at).text = advance().text;
           break;
-        case Type::variable_begin: {
+        case TokenType::variable_begin: {
           advance();
           ExprPtr expr = tuple(Tuple::expression);
-          expect(Type::variable_end, "\"}}\"");
+          expect(TokenType::variable_end, "\"}}\"");
           add(Stmt::Kind::output, at).expr = std::move(expr);
           break;
         }
-        case Type::block_begin: {
+        case TokenType::block_begin: {
           advance();
           if (at_any_name(ends)) return body;
           statement(body, add);
-          expect(Type::block_end, "\"%}\"");
+          expect(TokenType::block_end, "\"%}\"");
           break;
         }
         default: {
@@ -561,7 +561,7 @@ class Parser {
   // The body of a statement, from the end of its opening tag.
   Body body_until(std::initializer_list<std::string_view> ends, bool drop_end = true) {
     skip_op(":");
-    expect(Type::block_end, "\"%}\"");
+    expect(TokenType::block_end, "\"%}\"");
     Body body = statements(ends);
     if (drop_end) advance();
     return body;
@@ -570,7 +570,7 @@ class Parser {
   template <class Add>
   void statement(Body& body, const Add& add) {
     const Position at = here();
-    if (current().type != Type::name) fail_here("expected the name of a statement, found " + describe(current()));
+    if (current().type != TokenType::name) fail_here("expected the name of a statement, found " + describe(current()));
     const std::string name = advance().text;
     if (name == "for") {
       Stmt& s = add(Stmt::Kind::loop, at);
@@ -628,7 +628,7 @@ class Parser {
       s.body = body_until({"endfilter"});
     } else if (name == "with") {
       Stmt& s = add(Stmt::Kind::with, at);
-      while (current().type != Type::block_end) {
+      while (current().type != TokenType::block_end) {
         if (!s.targets.empty()) expect_op(",");
         s.targets.push_back(assign_target(false, false));
         expect_op("=");
@@ -641,7 +641,7 @@ class Parser {
       s.body = function_body({"endgeneration"}, nullptr);
     } else if (name == "print") {
       bool first = true;
-      while (current().type != Type::block_end) {
+      while (current().type != TokenType::block_end) {
         if (!first) expect_op(",");
         first = false;
         ExprPtr expr = expression();
@@ -731,7 +731,7 @@ class Parser {
     bool is_tuple = false;
     for (;;) {
       if (!items.empty()) expect_op(",");
-      if (current().type == Type::variable_end || current().type == Type::block_end || at_op(")") ||
+      if (current().type == TokenType::variable_end || current().type == TokenType::block_end || at_op(")") ||
           (mode == Tuple::iterable && at_name("recursive")) || (mode == Tuple::for_target && at_name("in"))) {
         break;
       }
@@ -890,7 +890,7 @@ class Parser {
     const Deeper deeper(*this);
     const Position at = here();
     switch (current().type) {
-      case Type::name: {
+      case TokenType::name: {
         const std::string name = advance().text;
         if (name == "true" || name == "True") return constant(at, Val(true));
         if (name == "false" || name == "False") return constant(at, Val(false));
@@ -905,14 +905,14 @@ class Parser {
         node->id = intern(name);
         return node;
       }
-      case Type::string: {
+      case TokenType::string: {
         std::string text = advance().text;
-        while (current().type == Type::string) text += advance().text;
+        while (current().type == TokenType::string) text += advance().text;
         return constant(at, string_value(std::move(text)));
       }
-      case Type::integer:
+      case TokenType::integer:
         return constant(at, Val(advance().integer));
-      case Type::number:
+      case TokenType::number:
         return constant(at, Val(advance().number));
       default:
         break;
@@ -976,12 +976,12 @@ class Parser {
   ExprPtr subscript(ExprPtr node) {
     const Position at = here();
     if (skip_op(".")) {
-      if (current().type == Type::name) {
+      if (current().type == TokenType::name) {
         ExprPtr out = make(Kind::attribute, at, std::move(node));
         out->text = advance().text;
         return out;
       }
-      if (current().type != Type::integer) fail_here("expected a name or a number, found " + describe(current()));
+      if (current().type != TokenType::integer) fail_here("expected a name or a number, found " + describe(current()));
       const int64_t index = advance().integer;
       return make(Kind::item, at, std::move(node), constant(at, Val(index)));
     }
@@ -1037,7 +1037,7 @@ class Parser {
         check(!out->more_named);
         out->more_named = expression();
         deepen(owner, out->more_named);
-      } else if (current().type == Type::name && is_op(look(), "=")) {
+      } else if (current().type == TokenType::name && is_op(look(), "=")) {
         check(!out->more_named);
         std::string name = advance().text;
         advance();
@@ -1095,8 +1095,8 @@ class Parser {
       out->arguments = arguments(*out);
     } else {
       out->arguments = std::make_unique<Arguments>();
-      const bool has_argument = t.type == Type::name || t.type == Type::string || t.type == Type::integer ||
-                                t.type == Type::number || at_op("[") || at_op("{");
+      const bool has_argument = t.type == TokenType::name || t.type == TokenType::string ||
+                                t.type == TokenType::integer || t.type == TokenType::number || at_op("[") || at_op("{");
       if (has_argument && !at_name("else") && !at_name("or") && !at_name("and")) {
         if (at_name("is")) fail_here("tests cannot be chained with \"is\"");
         ExprPtr argument = postfix(primary());

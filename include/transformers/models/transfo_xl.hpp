@@ -206,6 +206,7 @@ struct DecoderLayer {
   LayerNorm attention_layer_norm, ff_layer_norm;
   FeedForward core_net;
   std::vector<float> r_w_bias, r_r_bias;  // [n_head, d_head]
+  Tensor r_w_table, r_r_table;            // as they were read, for saving
   int64_t n_head, d_head, d_model, mem_len, layer;
   bool pre_lnorm, same_length, untie_r;
 
@@ -230,8 +231,8 @@ struct DecoderLayer {
     w("dec_attn.r_net", r_net);
     w("dec_attn.o_net", o_net);
     w("dec_attn.layer_norm", attention_layer_norm);
-    bias(w, "r_w_bias", r_w_bias);
-    bias(w, "r_r_bias", r_r_bias);
+    bias(w, "r_w_bias", r_w_table, r_w_bias);
+    bias(w, "r_r_bias", r_r_table, r_r_bias);
     core_net.weights(w, "pos_ff.CoreNet.0", "pos_ff.CoreNet.3");
     w("pos_ff.layer_norm", ff_layer_norm);
   }
@@ -252,7 +253,7 @@ struct DecoderLayer {
 
  private:
   // A layer's own, or with untie_r false the model's, which the file may hold under any of the layers that share it.
-  void bias(WeightVisitor& w, std::string_view name, std::vector<float>& values) {
+  void bias(WeightVisitor& w, std::string_view name, Tensor& table, std::vector<float>& values) {
     std::string found = "dec_attn." + std::string(name);
     if (!untie_r && !w.has(found)) {
       found = "/transformer." + std::string(name);
@@ -261,8 +262,8 @@ struct DecoderLayer {
         if (w.has(other)) found = other;
       }
     }
-    Tensor table;
     w.table(found, n_head, d_head, table);
+    if (!table.defined()) return;  // only listed
     const Tensor wide = table.to_float32();
     values.assign(wide.data<float>(), wide.data<float>() + wide.size());
   }
@@ -356,6 +357,9 @@ class TransfoXL {
   void weights(WeightVisitor& w) {
     w("word_emb", word_emb_);
     w("layers", layers_);
+    // A buffer that Hugging Face saves: rounded, where the file is in 16 bits.
+    const WeightPart rates{{"pos_emb.inv_freq"}, config_.hidden_size / 2};
+    if (w.has(rates.names.front())) w.vector({&rates, 1}, rates_);
   }
 
   BatchRules batch_rules() const noexcept {
@@ -414,7 +418,8 @@ class TransfoXL {
     const int64_t d_model = config_.hidden_size, half = d_model / 2;
     for (int64_t i = 0; i < half; ++i) {
       const float exponent = static_cast<float>(2 * i) / static_cast<float>(d_model);
-      const float rate = 1.0f / static_cast<float>(std::pow(10000.0, static_cast<double>(exponent)));
+      const float rate = rates_.empty() ? 1.0f / static_cast<float>(std::pow(10000.0, static_cast<double>(exponent)))
+                                        : rates_[static_cast<std::size_t>(i)];
       for (int64_t d = 0; d < distances; ++d) {
         const double angle = static_cast<double>(static_cast<float>(d) * rate);
         out[d * d_model + i] = static_cast<float>(std::sin(angle));
@@ -427,6 +432,7 @@ class TransfoXL {
   TransfoXLConfig config_;
   AdaptiveEmbedding word_emb_;
   std::vector<DecoderLayer> layers_;
+  std::vector<float> rates_;  // of the positions, where the file has them
 };
 
 // Adaptive softmax: the first cluster's words and one entry for each further cluster, then the words within each.
