@@ -117,6 +117,7 @@ set(_fast_tokenizers "added_tokens|bert_path|bpe|byte_level_path|decoders|models
                      "processors|regex|scanners|text_properties|tokenizer|unicode|unigram|vocab")
 list(JOIN _fast_tokenizers "|" _fast_tokenizers)
 list(FILTER _fast INCLUDE REGEX "/base/(json|parallel)\\.|/tensor/|/generation/(logits_process|sampling)\\.|/tokenizers/(${_fast_tokenizers})\\.")
+set_source_files_properties(${_fast} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 if(NOT MSVC AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   set_source_files_properties(${_fast} PROPERTIES COMPILE_OPTIONS -O3)
   foreach(_target transformers_tokenizers transformers)

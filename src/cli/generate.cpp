@@ -56,7 +56,7 @@ void run(const GenerateArguments& args) {
   }
   if (!inputs.input_ids.defined()) throw Error(ErrorCode::invalid_argument, "there are no input_ids", args.inputs);
 
-  const std::string directory = find_model(args.model).string();
+  const std::string directory = find_model(args.model);
   const GenerationConfig config = GenerationConfig::from_pretrained(directory).with(args.words.options());
   const auto model = PretrainedModel::from_pretrained(directory, args.load);
   const GenerateOutput out = generate(*model, inputs, config);
@@ -80,7 +80,7 @@ struct BenchArguments {
 
 void bench(const BenchArguments& args) {
   const double before = now_seconds();
-  const std::string directory = find_model(args.model).string();
+  const std::string directory = find_model(args.model);
   const auto model = PretrainedModel::from_pretrained(directory, args.load);
   const double load_seconds = now_seconds() - before;
 

@@ -18,7 +18,7 @@ void add_quantize(CLI::App& app) {
   add_dtype(command, args->dtype)->description("bf16, q8 or q4 (default q8)");
   command.add_flag("--words", args->words, "round the table of words too, to q8");
   add_threads(command);
-  command.callback([args] { quantize_model(find_model(args->model).string(), args->out, args->dtype, args->words); });
+  command.callback([args] { quantize_model(find_model(args->model), args->out, args->dtype, args->words); });
 }
 
 }  // namespace transformers::cli

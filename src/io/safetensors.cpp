@@ -252,8 +252,8 @@ SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file, std::st
   if (twice != by_name_.end()) corrupt("duplicate " + tensor_label(name_of(*twice)), name_);
 }
 
-std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path, MapMode mode) {
-  return from_file(MappedFile::open(path, mode), path.string());
+std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const std::string& path, MapMode mode) {
+  return from_file(MappedFile::open(path, mode), path);
 }
 
 std::shared_ptr<const SafetensorsFile> SafetensorsFile::from_buffer(std::span<const std::byte> bytes,
@@ -289,7 +289,7 @@ Tensor SafetensorsFile::tensor(const Entry& entry) const {
   return Tensor(entry.dtype, entry.shape, data_ + entry.begin, file_);
 }
 
-void save_safetensors(const std::filesystem::path& path, std::span<const std::pair<std::string, Tensor>> tensors,
+void save_safetensors(const std::string& path, std::span<const std::pair<std::string, Tensor>> tensors,
                       const std::map<std::string, std::string>& metadata) {
   constexpr DType kOrder[] = {DType::i64, DType::f64, DType::f32, DType::i32, DType::bf16,
                               DType::f16, DType::i16, DType::i8,  DType::u8,  DType::boolean};
@@ -301,7 +301,7 @@ void save_safetensors(const std::filesystem::path& path, std::span<const std::pa
   const auto name_of = [](const auto* item) { return std::string_view(item->first); };
   std::ranges::sort(items, {}, name_of);
   const auto refuse = [&](const auto* item, const char* fault) {
-    throw Error(ErrorCode::invalid_argument, tensor_label(item->first) + fault, path.string());
+    throw Error(ErrorCode::invalid_argument, tensor_label(item->first) + fault, path);
   };
   if (const auto twice = std::ranges::adjacent_find(items, {}, name_of); twice != items.end()) {
     refuse(*twice, " is given twice");

@@ -454,7 +454,7 @@ std::unique_ptr<PretrainedModel> PretrainedModel::from_files(std::shared_ptr<con
 }
 
 std::unique_ptr<PretrainedModel> PretrainedModel::from_pretrained(const std::string& name, const LoadOptions& options) {
-  return from_files(ModelFiles::from_path(find_model(name).string(), options.map_mode), options);
+  return from_files(ModelFiles::from_path(find_model(name), options.map_mode), options);
 }
 
 std::unique_ptr<PretrainedModel> load_model(std::shared_ptr<const ModelFiles> files, Head head,
@@ -463,7 +463,7 @@ std::unique_ptr<PretrainedModel> load_model(std::shared_ptr<const ModelFiles> fi
 }
 
 std::unique_ptr<PretrainedModel> load_model(const std::string& name, Head head, const LoadOptions& options) {
-  return load_model(ModelFiles::from_path(find_model(name).string(), options.map_mode), head, options);
+  return load_model(ModelFiles::from_path(find_model(name), options.map_mode), head, options);
 }
 
 }  // namespace transformers

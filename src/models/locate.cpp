@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <string>
+#include <filesystem>
 #include <vector>
 
 #include "transformers/base/error.hpp"
@@ -31,11 +31,11 @@ std::vector<std::filesystem::path> bundled_directories() {
 
 }  // namespace
 
-std::filesystem::path find_model(std::string_view name) {
+std::string find_model(std::string_view name) {
   const std::filesystem::path path(name);
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return path;
-  if (path.extension() == ".gguf" && std::filesystem::exists(path, error)) return path;
+  if (std::filesystem::is_directory(path, error)) return path.string();
+  if (path.extension() == ".gguf" && std::filesystem::exists(path, error)) return path.string();
   if (std::filesystem::exists(path, error)) {
     throw Error(ErrorCode::invalid_argument,
                 "expected a directory in Hugging Face layout or a .gguf file, found another file", path.string());
@@ -46,7 +46,7 @@ std::filesystem::path find_model(std::string_view name) {
   std::string looked;
   if (plain) {
     for (const std::filesystem::path& directory : bundled_directories()) {
-      if (std::filesystem::is_directory(directory / path, error)) return directory / path;
+      if (std::filesystem::is_directory(directory / path, error)) return (directory / path).string();
       looked += (looked.empty() ? "" : ", ") + directory.string();
     }
   }

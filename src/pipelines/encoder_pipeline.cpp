@@ -28,7 +28,7 @@ std::shared_ptr<const ModelFiles> open_files(const TaskInfo& task, const Pipelin
   if (name.empty()) {
     throw Error(ErrorCode::invalid_argument, "no model is bundled for this task: name one", std::string(task.name));
   }
-  return ModelFiles::from_path(find_model(name).string(), options.load.map_mode);
+  return ModelFiles::from_path(find_model(name), options.load.map_mode);
 }
 
 // Idle workspaces: as many exist as calls ever ran at the same time.

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstddef>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,8 +35,7 @@ class TCPP_API SafetensorsFile {
 
   // Error(corrupt_file) for a file that breaks the format, Error(unsupported) for a type no Tensor has, Error(limit)
   // for a header over 100 MB, else as MappedFile::open. All name the file, and the tensor where there is one.
-  static std::shared_ptr<const SafetensorsFile> open(const std::filesystem::path& path,
-                                                     MapMode mode = MapMode::automatic);
+  static std::shared_ptr<const SafetensorsFile> open(const std::string& path, MapMode mode = MapMode::automatic);
   // A file in memory. `owner` keeps the bytes alive, `name` stands for the file in errors.
   static std::shared_ptr<const SafetensorsFile> from_buffer(std::span<const std::byte> bytes,
                                                             std::shared_ptr<const void> owner, std::string name);
@@ -71,8 +69,7 @@ class TCPP_API SafetensorsFile {
 // Writes the tensors as the reference implementation does: the widest types first, then by name, the header padded with
 // spaces to a multiple of 8 bytes. The file appears at once or not at all. Error(invalid_argument) on names that are
 // repeated or not UTF-8, Error(io).
-TCPP_API void save_safetensors(const std::filesystem::path& path,
-                               std::span<const std::pair<std::string, Tensor>> tensors,
+TCPP_API void save_safetensors(const std::string& path, std::span<const std::pair<std::string, Tensor>> tensors,
                                const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace transformers
