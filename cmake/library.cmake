@@ -124,8 +124,9 @@ if(NOT MSVC AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
     target_compile_options(${_target} PRIVATE -Os)
   endforeach()
 endif()
-# Its own names (Type) are others elsewhere.
-set_source_files_properties(${PROJECT_SOURCE_DIR}/src/tokenizers/jinja_parser.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+# Their file-local names (Type, kMaxDepth) mean something else in each other.
+file(GLOB _jinja ${PROJECT_SOURCE_DIR}/src/tokenizers/jinja_*.cpp)
+set_source_files_properties(${_jinja} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 tcpp_unity(transformers_tokenizers 8)
 tcpp_unity(transformers 8)
 

@@ -10,6 +10,7 @@
 #include "transformers/base/json_events.hpp"
 #include "transformers/base/model_files.hpp"
 #include "transformers/base/value.hpp"
+#include "transformers/io/weight_file.hpp"
 
 namespace transformers {
 namespace {
