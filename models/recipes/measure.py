@@ -3,8 +3,8 @@
 # Where it stands: beside the recipes, whose readers of data sets it uses; the figures of the model cards are its.
 # Usage: python measure.py WHAT MODEL DATA [--tcpp PROGRAM] [--work DIR] [--dtype DTYPE]
 #   WHAT and DATA: sentiment, SST-2's validation set as test.tsv; ner, BTC's btc.test; qa, xquad.en.json; nli, the folder of
-#   SNLI's dev.txt and test.txt, and zero-shot, AG News' test.csv (both tell entailment by the task's own pipelines);
-#   translation, the recipe's held_out.tsv.
+#   SNLI's dev.txt and test.txt, and zero-shot, AG News' test.csv with the columns text and label (both tell entailment by
+#   the task's own pipelines); translation, the recipe's held_out.tsv.
 # Sources: strict spans as in CoNLL-2003's evaluation; SQuAD's exact match and F1; sacreBLEU's 13a, cased, beam 4.
 import argparse
 import csv
@@ -78,10 +78,10 @@ def nli(options):
 def zero_shot(options):
     topics = ["world", "sports", "business", "technology"]
     with open(options.data, encoding="utf-8", newline="") as lines:
-        rows = [row for row in csv.reader(lines) if row[0].isdigit()][:1000]
-    found = answers(options, "zero-shot-classification", [f"{row[1]}. {row[2]}" for row in rows],
+        rows = [(row["text"], int(row["label"])) for row in csv.DictReader(lines)][:1000]
+    found = answers(options, "zero-shot-classification", [text for text, _ in rows],
                     "--candidate-labels", ",".join(topics), "--hypothesis-template", "This text is about {}.")
-    right = sum(topics.index(said["labels"][0]) == int(row[0]) - 1 for said, row in zip(found, rows))
+    right = sum(topics.index(said["labels"][0]) == label for said, (_, label) in zip(found, rows))
     return {"texts": len(rows), "accuracy": right / len(rows)}
 
 
