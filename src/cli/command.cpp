@@ -67,6 +67,13 @@ CLI::Option* add_threads(CLI::App& app) {
       ->check(CLI::Range(1, 1024));
 }
 
+CLI::Option* add_cache_dtype(CLI::App& app, KVType& type) {
+  const std::map<std::string, KVType> names{{"fp32", KVType::f32}, {"bf16", KVType::bf16}, {"q8", KVType::q8}};
+  return app.add_option("--cache-dtype", type, "what keys and values are held as: fp32, bf16 or q8 (default: fp32)")
+      ->transform(CLI::CheckedTransformer(names))
+      ->type_name("TYPE");
+}
+
 CLI::Option* add_dtype(CLI::App& app, WeightType& dtype) {
   return app
       .add_option_function<std::string>(

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "transformers/base/value.hpp"
+#include "transformers/kernels/kernels.hpp"
 #include "transformers/models/pretrained_model.hpp"
 #include "transformers/tensor/batch.hpp"
 #include "transformers/tensor/dtype.hpp"
@@ -31,6 +32,7 @@ void add_tokenize(CLI::App& app);
 void add_detokenize(CLI::App& app);
 void add_forward(CLI::App& app);
 void add_generate(CLI::App& app);
+void add_chat(CLI::App& app);
 void add_info(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_bench_generate(CLI::App& bench);
@@ -50,6 +52,8 @@ CLI::Option* add_threads(CLI::App& app);
 CLI::Option* add_dtype(CLI::App& app, WeightType& dtype);
 // --dtype and --no-mmap.
 void add_load(CLI::App& app, LoadOptions& load);
+// --cache-dtype, what keys and values are held as.
+CLI::Option* add_cache_dtype(CLI::App& app, KVType& type);
 
 // The inputs of a command: values of the command line, or the lines of a file ("-": standard input), read as they are
 // asked for. Lines end at '\n' only. With `jsonl` (a file named *.jsonl) every line is a JSON value.

@@ -5,6 +5,7 @@
 #include "command.hpp"
 #include "options.hpp"
 #include "transformers/base/error.hpp"
+#include "transformers/base/model_files.hpp"
 #include "transformers/base/parallel.hpp"
 #include "transformers/base/platform.hpp"
 #include "transformers/generation/generate.hpp"
@@ -12,14 +13,17 @@
 #include "transformers/kernels/kernels.hpp"
 #include "transformers/models/locate.hpp"
 #include "transformers/models/pretrained_model.hpp"
+#include "transformers/pipelines/tokenizer_parts.hpp"
+#include "transformers/tokenizers/tokenizer.hpp"
 
 namespace transformers::cli {
 namespace {
 
 struct GenerateArguments {
-  std::string model, inputs, output;
+  std::string model, inputs, output, assistant;
   OptionWords words;
   LoadOptions load;
+  KVType cache_dtype = KVType::f32;
 };
 
 // A value of each new token of each row (or `width` of them) as one tensor [rows, longest(, width)], NaN behind a row's
@@ -59,7 +63,19 @@ void run(const GenerateArguments& args) {
   const std::string directory = find_model(args.model);
   const GenerationConfig config = GenerationConfig::from_pretrained(directory).with(args.words.options());
   const auto model = PretrainedModel::from_pretrained(directory, args.load);
-  const GenerateOutput out = generate(*model, inputs, config);
+  GenerateOptions options;
+  if (!config.stop_strings.is_null() || !config.constraint_name().empty()) {
+    const TokenizerParts parts = tokenizer_parts(*AutoTokenizer::from_files(ModelFiles::from_path(directory)), config);
+    options.token_texts = parts.token_texts;
+    options.constraint = parts.constraint;
+  }
+  options.engine.cache_type = args.cache_dtype;
+  std::unique_ptr<PretrainedModel> assistant;
+  if (!args.assistant.empty()) {
+    assistant = PretrainedModel::from_pretrained(find_model(args.assistant).string(), args.load);
+    options.engine.assistant_model = assistant.get();
+  }
+  const GenerateOutput out = generate(*model, inputs, config, options);
   std::vector<std::pair<std::string, Tensor>> tensors{{"sequences", out.sequences}};
   if (out.sequences_scores.defined()) tensors.emplace_back("sequences_scores", out.sequences_scores);
   if (config.output_scores.value_or(false)) {
@@ -75,7 +91,9 @@ void run(const GenerateArguments& args) {
 struct BenchArguments {
   std::string model;
   int64_t prompt = 128, new_tokens = 128, batch = 1, num_beams = 1, runs = 5;
+  std::string assistant;
   LoadOptions load;
+  KVType cache_dtype = KVType::f32;
 };
 
 void bench(const BenchArguments& args) {
@@ -101,8 +119,14 @@ void bench(const BenchArguments& args) {
     }
   }
   EngineOptions options;
+  options.cache_type = args.cache_dtype;
   options.max_sequences = std::max(options.max_sequences, args.batch * args.num_beams);
   options.max_prefill_tokens = std::max(options.max_prefill_tokens, args.batch * args.prompt);
+  std::unique_ptr<PretrainedModel> assistant;
+  if (!args.assistant.empty()) {
+    assistant = PretrainedModel::from_pretrained(find_model(args.assistant).string(), args.load);
+    options.assistant_model = assistant.get();
+  }
   Engine engine(*model, options);
   std::vector<double> first, rest;
   std::optional<Error> error;
@@ -150,9 +174,12 @@ void add_generate(CLI::App& app) {
                   "safetensors file for sequences; with --output-scores also each new token's transition_scores and "
                   "logprobs (beam search: and sequences_scores), with --output-logits its logits")
       ->required();
+  command.add_option("--assistant-model", args->assistant,
+                     "smaller model with the same vocabulary that guesses ahead: faster, the tokens are the same");
   // The defaults shown are those of a model whose files say nothing.
   add_options(command, list_fields(GenerationConfig().with(Value())), {args, &args->words});
   add_load(command, args->load);
+  add_cache_dtype(command, args->cache_dtype);
   add_threads(command);
   command.callback([args] { run(*args); });
 }
@@ -169,7 +196,9 @@ void add_bench_generate(CLI::App& bench_command) {
   count("--batch", args->batch, "prompts");
   count("--num-beams", args->num_beams, "beams");
   count("--runs", args->runs, "timed runs");
+  command.add_option("--assistant-model", args->assistant, "smaller model that guesses ahead");
   add_load(command, args->load);
+  add_cache_dtype(command, args->cache_dtype);
   add_threads(command);
   command.callback([args] { bench(*args); });
 }

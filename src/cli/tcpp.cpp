@@ -41,6 +41,7 @@ int run(int argc, char** argv) {
   cli::add_detokenize(app);
   cli::add_forward(app);
   cli::add_generate(app);
+  cli::add_chat(app);
   cli::add_info(app);
   cli::add_quantize(app);
   cli::add_bench(app);

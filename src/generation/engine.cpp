@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <deque>
 #include <exception>
+#include <list>
 #include <mutex>
 #include <numeric>
 #include <utility>
@@ -49,6 +51,14 @@ struct Job {
 
   // What a step leaves: row i of the cache goes on from row sources[i]; tokens are those of `rows`' ends.
   std::vector<int64_t> sources;
+
+  // Speculation: tokens guessed behind the row's last, which a step looks at together, and how many tokens it made.
+  std::vector<int64_t> draft;
+  std::size_t made = 1;
+  std::optional<Cache> assistant;  // what the assistant has seen, of it the first `assistant_sure` tokens for good
+  int64_t assistant_sure = 0;
+  bool no_draft = false;
+
   std::optional<Error> error;
 
   int64_t width() const {
@@ -59,6 +69,11 @@ struct Job {
     return ids[static_cast<std::size_t>(row)].back();
   }
   bool is_beam_search() const { return request.config.num_beams.value_or(1) > 1; }
+  // The tokens whose keys are in row 0 of the cache, as far as they are its sequence's.
+  std::span<const int64_t> seen() const {
+    const std::vector<int64_t>& ids = rows.empty() ? sequences.front().ids : rows.front();
+    return std::span(ids).first(ids.size() - 1);
+  }
   bool done() const { return error.has_value() || (started && (beams ? beams->done() : live.empty())); }
 };
 
@@ -78,6 +93,19 @@ Error as_error(const std::exception_ptr& exception) {
   }
 }
 
+// What stood behind the last earlier place where the sequence's last tokens stood, the more of them the better.
+std::vector<int64_t> prompt_lookup(std::span<const int64_t> ids, int64_t count, int64_t ngram_size) {
+  const int64_t length = static_cast<int64_t>(ids.size());
+  for (int64_t n = std::min(ngram_size, length - 1); n > 0; --n) {
+    for (int64_t start = length - n - 1; start >= 0; --start) {
+      if (!std::equal(ids.end() - n, ids.end(), ids.begin() + start)) continue;
+      const auto from = ids.begin() + start + n;
+      return {from, from + std::min(count, length - start - n)};
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 class Engine::Impl {
@@ -86,12 +114,23 @@ class Engine::Impl {
       : model_(model),
         options_(options),
         encoder_decoder_(model.batch_rules().decoder != BatchRules::Decoder::none),
-        cache_(fresh(Cache({.max_bytes = options.max_cache_bytes}))) {
+        cache_(fresh(Cache({.max_bytes = options.max_cache_bytes, .type = options.cache_type}))) {
     if (model.head() != Head::causal_lm && model.head() != Head::seq2seq_lm) {
       throw Error(ErrorCode::unsupported, std::string(model.architecture()) + " does not generate text");
     }
     if (!model.uses_cache()) {
       throw Error(ErrorCode::unsupported, std::string(model.architecture()) + " takes no past_key_values");
+    }
+    const PretrainedModel* const assistant = options.assistant_model;
+    if (assistant == nullptr) return;
+    if (encoder_decoder_ || assistant->head() != Head::causal_lm || !assistant->uses_cache()) {
+      throw Error(ErrorCode::unsupported, "an assistant and the model it assists must be decoders", "assistant_model");
+    }
+    if (assistant->vocab_size() != model.vocab_size()) {
+      throw Error(ErrorCode::invalid_argument,
+                  "its vocabulary has " + std::to_string(assistant->vocab_size()) + " tokens, the model's " +
+                      std::to_string(model.vocab_size()),
+                  "assistant_model");
     }
   }
 
@@ -202,7 +241,19 @@ class Engine::Impl {
     info.encoder_input_ids = request.input_ids;
     info.padding_length = padding;
     info.batch_id = request.batch_id;
-    job->processors = get_logits_processor(config, info, request.prefix_allowed_tokens_fn, request.logits_processor);
+    std::vector<std::shared_ptr<const LogitsProcessor>> own = request.logits_processor;
+    if (request.constraint != nullptr) {
+      if (!config.eos_token_id || config.eos_token_id->empty()) {
+        throw Error(ErrorCode::invalid_argument, "a constraint needs an eos_token_id to end the text with",
+                    "eos_token_id");
+      }
+      own.insert(own.begin(), std::make_shared<ConstraintLogitsProcessor>(request.constraint, length, job->max_length,
+                                                                          *config.eos_token_id));
+    } else if (const std::string_view name = config.constraint_name(); !name.empty()) {
+      throw Error(ErrorCode::invalid_argument, "it needs the tokenizer, which token ids alone do not bring",
+                  std::string(name));
+    }
+    job->processors = get_logits_processor(config, info, request.prefix_allowed_tokens_fn, own);
     job->criteria = get_stopping_criteria(config, job->max_length, request.token_texts, request.stopping_criteria);
     const uint64_t seed = config.seed ? static_cast<uint64_t>(*config.seed) : random_seed();
     const bool beams = config.num_beams.value_or(1) > 1;
@@ -255,24 +306,87 @@ class Engine::Impl {
   void admit() {
     const std::lock_guard lock(mutex_);
     if (!filling_.empty()) return;
+    filling_cache_ = fresh();
     int64_t sequences = 0, tokens = 0;
+    std::vector<std::optional<Cache>> known;
     for (const auto& job : running_) sequences += sequences_of(*job);
     while (!waiting_.empty()) {
       Job& job = *waiting_.front();
       const int64_t more = sequences_of(job), length = static_cast<int64_t>(job.prompt.size());
-      const int64_t cost = length + (encoder_decoder_ ? static_cast<int64_t>(job.request.input_ids.size()) : 0);
       const bool alone = filling_.empty() && running_.empty();
+      std::optional<Cache> prefix = recall(job);
+      const int64_t cost = length - (prefix ? prefix->get_seq_length() : 0) +
+                           (encoder_decoder_ ? static_cast<int64_t>(job.request.input_ids.size()) : 0);
       if (!alone && sequences + more > options_.max_sequences) break;
       if (!filling_.empty() && tokens + cost > options_.max_prefill_tokens) break;
       sequences += more, tokens += cost;
+      job.fed = prefix ? prefix->get_seq_length() : 0;
+      known.push_back(std::move(prefix));
       tokens_.emplace_back(job.id, job.request.cancel);
       filling_.push_back(std::move(waiting_.front()));
       waiting_.pop_front();
       // A prompt of its own pieces is a group of its own.
-      if (length > options_.max_prefill_tokens || filling_.back()->request.config.prefill_chunk_size) break;
+      if (cost > options_.max_prefill_tokens || filling_.back()->request.config.prefill_chunk_size) break;
     }
     running_count_ = static_cast<int64_t>(filling_.size() + running_.size());
-    if (!filling_.empty()) filling_cache_ = fresh();
+    if (std::none_of(known.begin(), known.end(), [](const auto& prefix) { return prefix.has_value(); })) return;
+    for (const auto& prefix : known) {
+      if (prefix) {
+        filling_cache_.self_attention_cache.append(*prefix);
+      } else {
+        filling_cache_.self_attention_cache.append_empty();
+      }
+    }
+  }
+
+  // ---- Prefixes -----------------------------------------------------------------------------------------------------
+
+  bool keeps_prefixes(const Job& job) const {
+    return options_.max_prefix_tokens > 0 && !encoder_decoder_ && job.mask.empty();
+  }
+
+  // Keeps the keys and values of `ids`, which are the first of row `row`.
+  void remember(const Job& job, std::span<const int64_t> ids, const Cache& cache, int64_t row) {
+    const int64_t length = static_cast<int64_t>(ids.size());
+    if (!keeps_prefixes(job) || length > options_.max_prefix_tokens || length > cache.get_seq_length(row)) return;
+    Cache one = cache.clone();
+    one.reorder_cache({{row}});
+    try {
+      one.crop(length);
+    } catch (const Error&) {
+      return;  // a model whose past cannot be cut
+    }
+    // What the new one begins with is in it.
+    std::erase_if(prefixes_, [&](const Prefix& p) {
+      return p.ids.size() <= ids.size() && std::equal(p.ids.begin(), p.ids.end(), ids.begin());
+    });
+    prefixes_.push_front({{ids.begin(), ids.end()}, std::move(one)});
+    int64_t tokens = 0;
+    for (auto prefix = prefixes_.begin(); prefix != prefixes_.end();) {
+      tokens += static_cast<int64_t>(prefix->ids.size());
+      prefix = tokens > options_.max_prefix_tokens ? prefixes_.erase(prefix) : std::next(prefix);
+    }
+  }
+
+  // A cache with as much of the job's prompt as an earlier request shares, all but its last token at most.
+  std::optional<Cache> recall(const Job& job) {
+    if (!keeps_prefixes(job)) return std::nullopt;
+    auto best = prefixes_.end();
+    int64_t longest = kLeastPrefix - 1;
+    for (auto prefix = prefixes_.begin(); prefix != prefixes_.end(); ++prefix) {
+      const auto end = std::mismatch(prefix->ids.begin(), prefix->ids.end(), job.prompt.begin(), job.prompt.end() - 1);
+      const int64_t shared = end.first - prefix->ids.begin();
+      if (shared > longest) longest = shared, best = prefix;
+    }
+    if (best == prefixes_.end()) return std::nullopt;
+    Cache cache = best->cache.clone();
+    try {
+      cache.crop(longest);
+    } catch (const Error&) {
+      return std::nullopt;  // a sliding window has let go of what would be seen again
+    }
+    prefixes_.splice(prefixes_.begin(), prefixes_, best);
+    return cache;
   }
 
   void finish(std::unique_ptr<Job> job) {
@@ -349,6 +463,9 @@ class Engine::Impl {
     for (auto& job : jobs) {
       const int64_t before = job->rows_in_cache;
       if (job->done()) {
+        if (stepped && !job->error && before == 1 && job->sequences.size() == 1) {
+          remember(*job, job->seen(), cache.self_attention_cache, row);
+        }
         over.push_back(std::move(job));
       } else {
         if (stepped) {
@@ -432,7 +549,10 @@ class Engine::Impl {
         of_job.push_back(logits.row(static_cast<int64_t>(i)).data());
       }
       if (!complete) return;  // one job: the others of a group fit into one pass
-      for (auto& job : jobs) start(*job);
+      for (std::size_t i = 0; i < jobs.size(); ++i) {
+        remember(*jobs[i], jobs[i]->prompt, filling_cache_.self_attention_cache, static_cast<int64_t>(i));
+        start(*jobs[i]);
+      }
       advance(jobs, of_job, logits.width, true);
       retire(jobs, filling_cache_, true);
       cache_.self_attention_cache.append(filling_cache_.self_attention_cache);
@@ -444,10 +564,12 @@ class Engine::Impl {
       // Which of them is at fault? The first by itself; for want of memory all wait for those that run.
       filling_cache_ = fresh();
       for (const auto& job : jobs) job->fed = 0;
-      if (jobs.size() > 1 || (error.code() == ErrorCode::limit && !running_.empty())) {
+      const bool wait = error.code() == ErrorCode::limit && (!running_.empty() || !prefixes_.empty());
+      if (error.code() == ErrorCode::limit) prefixes_.clear();
+      if (jobs.size() > 1 || wait) {
         const std::lock_guard lock(mutex_);
         for (; jobs.size() > 1; jobs.pop_back()) waiting_.push_front(std::move(jobs.back()));
-        if (error.code() == ErrorCode::limit && !running_.empty()) {
+        if (wait) {
           waiting_.push_front(std::move(jobs.back()));
           jobs.pop_back();
         }
@@ -474,15 +596,20 @@ class Engine::Impl {
     if (running_.empty()) return;
     BatchBuilder builder(model_.batch_rules());
     std::vector<int32_t> rows;
+    std::vector<int64_t> ids, positions;
     for (const auto& job : running_) {
+      draft(*job);
       for (int64_t i = 0; i < job->width(); ++i) {
-        const int64_t token = job->token(i), position = job->next_position;
+        ids.assign(1, job->token(i));
+        ids.insert(ids.end(), job->draft.begin(), job->draft.end());
         if (encoder_decoder_) {
-          builder.add({.decoder_input_ids = {&token, 1}});
+          builder.add({.decoder_input_ids = ids});
         } else {
-          builder.add({.input_ids = {&token, 1}, .position_ids = {&position, 1}});
+          positions.resize(ids.size());
+          std::iota(positions.begin(), positions.end(), job->next_position);
+          builder.add({.input_ids = ids, .position_ids = positions});
         }
-        rows.push_back(static_cast<int32_t>(rows.size()));
+        for (std::size_t k = 0; k < ids.size(); ++k) rows.push_back(static_cast<int32_t>(rows.size()));
       }
     }
     const Batch batch = builder.finish();
@@ -490,6 +617,7 @@ class Engine::Impl {
     try {
       out = forward(batch, cache_, rows);
     } catch (const Error& error) {
+      if (error.code() == ErrorCode::limit && !prefixes_.empty()) return prefixes_.clear();
       // Without room for the step the request that came last makes some.
       running_.back()->error = error;
       return retire(running_, cache_, false);
@@ -499,11 +627,75 @@ class Engine::Impl {
     int64_t row = 0;
     for (auto& job : running_) {
       of_job.push_back(logits.row(row).data());
-      row += job->width();
-      ++job->next_position;
+      row += job->width() + static_cast<int64_t>(job->draft.size());
     }
     advance(running_, of_job, logits.width, false);
+    row = 0;
+    for (auto& job : running_) {
+      job->next_position += static_cast<int64_t>(job->made);
+      const int64_t rejected = static_cast<int64_t>(job->draft.size() + 1 - job->made);
+      if (rejected > 0 && !job->draft.empty() && !job->done()) cache_.self_attention_cache.crop(row, -rejected);
+      if (job->assistant) {
+        job->assistant_sure = std::min(job->assistant->get_seq_length(), job->next_position - 1);
+      }
+      row += job->rows_in_cache;
+    }
     retire(running_, cache_, true);
+  }
+
+  // ---- Speculation --------------------------------------------------------------------------------------------------
+
+  // Guesses what may come next, for jobs of one sequence. The guesses are looked at in one forward pass, and what is
+  // chosen behind each is what would have been chosen without them: they only save passes, be they right or wrong.
+  void draft(Job& job) {
+    job.draft.clear();
+    job.made = 1;
+    const GenerationConfig& config = job.request.config;
+    const bool assisted = options_.assistant_model != nullptr && !encoder_decoder_;
+    if ((!assisted && !config.prompt_lookup_num_tokens) || job.is_beam_search() || job.sequences.size() != 1 ||
+        job.no_draft || !cache_.self_attention_cache.can_crop()) {
+      return;
+    }
+    const std::vector<int64_t>& ids = job.rows.front();
+    int64_t most = config.prompt_lookup_num_tokens.value_or(config.num_assistant_tokens.value_or(20));
+    most = std::min({most, kMostDraft, job.max_length - static_cast<int64_t>(ids.size()) - 1,
+                     model_.max_position_embeddings() - job.next_position - 1});
+    if (most <= 0) return;
+    if (config.prompt_lookup_num_tokens) {
+      job.draft = prompt_lookup(ids, most, config.max_matching_ngram_size.value_or(2));
+    } else if (job.mask.empty()) {
+      try {
+        ask_assistant(job, ids, most);
+      } catch (const Error&) {  // beyond its positions, or out of memory
+        job.draft.clear(), job.assistant.reset();
+        job.no_draft = true;
+      }
+    }
+  }
+
+  void ask_assistant(Job& job, const std::vector<int64_t>& ids, int64_t most) {
+    if (!job.assistant) {
+      job.assistant = cache_.self_attention_cache.fresh();
+      job.assistant_sure = 0;
+    } else {
+      job.assistant->crop(job.assistant_sure);
+    }
+    std::vector<int64_t> feed(ids.begin() + job.assistant_sure, ids.end());
+    while (static_cast<int64_t>(job.draft.size()) < most) {
+      BatchBuilder builder(options_.assistant_model->batch_rules());
+      builder.add({.input_ids = feed});
+      const Batch batch = builder.finish();
+      const int32_t last = static_cast<int32_t>(batch.tokens()) - 1;
+      const ModelOutput out = options_.assistant_model->forward(
+          batch, assistant_workspace_, {.past_key_values = &*job.assistant, .logits_to_keep = {&last, 1}});
+      const std::span<const float> logits = out.logits->row(0);
+      const int64_t token = argmax(logits);
+      job.draft.push_back(token);
+      const double probability =
+          std::exp(static_cast<double>(logits[static_cast<std::size_t>(token)]) - generation::log_sum_exp(logits));
+      if (probability < kLeastConfidence) break;
+      feed.assign(1, token);
+    }
   }
 
   // ---- Choosing tokens ----------------------------------------------------------------------------------------------
@@ -538,7 +730,7 @@ class Engine::Impl {
     parallel_for(static_cast<int64_t>(jobs.size()), [&](int64_t i) {
       Job& job = *jobs[static_cast<std::size_t>(i)];
       try {
-        choose(job, logits[static_cast<std::size_t>(i)], vocab_size, first);
+        choose_all(job, logits[static_cast<std::size_t>(i)], vocab_size, first);
       } catch (...) {
         job.error = as_error(std::current_exception());
       }
@@ -551,6 +743,16 @@ class Engine::Impl {
         job->error = as_error(std::current_exception());
       }
     }
+  }
+
+  // A token, and behind each that was guessed another.
+  static void choose_all(Job& job, const float* logits, int64_t vocab_size, bool first) {
+    job.made = 0;
+    do {
+      choose(job, logits + static_cast<int64_t>(job.made) * vocab_size, vocab_size, first);
+      ++job.made;
+    } while (job.made <= job.draft.size() && job.rows.front().back() == job.draft[job.made - 1] &&
+             !job.criteria(job.rows.front()));
   }
 
   static void choose(Job& job, const float* logits, int64_t vocab_size, bool first) {
@@ -608,7 +810,12 @@ class Engine::Impl {
       bool complete = job.criteria(row);
       if (streamer != nullptr) {
         if (first) complete |= !streamer->put(index, job.prompt);
-        complete |= !streamer->put(index, std::span(row).last(1));
+        for (std::size_t left = job.made; left > 0; --left) {
+          if (streamer->put(index, std::span(row).last(left).first(1))) continue;
+          complete = true;
+          take_back(job, r, left - 1);
+          break;
+        }
         if (complete) streamer->end(index);
       }
       if (complete) {
@@ -622,11 +829,36 @@ class Engine::Impl {
     job.live = std::move(live), job.rows = std::move(rows);
   }
 
+  // Takes the last tokens off row r again.
+  static void take_back(Job& job, std::size_t r, std::size_t count) {
+    GeneratedSequence& sequence = job.sequences[job.live[r]];
+    job.rows[r].resize(job.rows[r].size() - count);
+    const auto shorten = [&](std::vector<float>& values, std::size_t each) {
+      values.resize(values.size() - std::min(values.size(), count * each));
+    };
+    shorten(sequence.scores, 1), shorten(sequence.logprobs, 1);
+    if (count > 0 && !sequence.logits.empty()) {
+      shorten(sequence.logits, sequence.logits.size() / (job.rows[r].size() + count - job.prompt.size()));
+    }
+  }
+
+  static constexpr int64_t kLeastPrefix = 16;  // tokens that are worth sharing
+  static constexpr int64_t kMostDraft = 48;    // tokens: sliding windows keep some more
+  static constexpr double kLeastConfidence = 0.4;
+
+  // The keys and values of earlier sequences, the latest used first.
+  struct Prefix {
+    std::vector<int64_t> ids;
+    Cache cache;
+  };
+
   const PretrainedModel& model_;
   EngineOptions options_;
   bool encoder_decoder_;
   Workspace workspace_;
+  Workspace assistant_workspace_;
   EncoderDecoderCache cache_, filling_cache_;
+  std::list<Prefix> prefixes_;
   Jobs running_, filling_;  // in the order of their rows in the caches
 
   mutable std::mutex mutex_;  // guards what follows

@@ -100,13 +100,14 @@ GenerateOutput generate(const PretrainedModel& model, const GenerateInputs& inpu
     request.prefix_allowed_tokens_fn = options.prefix_allowed_tokens_fn;
     request.batch_id = i;
     request.token_texts = options.token_texts;
+    request.constraint = options.constraint;
     request.streamer = options.streamer;
     request.cancel = options.cancel;
     requests.push_back(std::move(request));
   }
 
   GenerateOutput out;
-  for (GenerationResult& result : generate(model, std::move(requests))) {
+  for (GenerationResult& result : generate(model, std::move(requests), options.engine)) {
     if (result.error) throw *result.error;
     for (GeneratedSequence& sequence : result.sequences) out.rows.push_back(std::move(sequence));
   }

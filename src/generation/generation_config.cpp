@@ -161,10 +161,13 @@ void GenerationConfig::fields(FieldVisitor& f) {
   f("eos_token_id", eos_token_id, "ids that end an answer");
   f("decoder_start_token_id", decoder_start_token_id, "the decoder's prompt");
   f("prefill_chunk_size", prefill_chunk_size, "tokens of a prompt in one forward pass");
-  f("prompt_lookup_num_tokens", prompt_lookup_num_tokens, "accepted; the tokens are the same without");
-  f("max_matching_ngram_size", max_matching_ngram_size, "accepted");
-  f("num_assistant_tokens", num_assistant_tokens, "accepted");
+  f("prompt_lookup_num_tokens", prompt_lookup_num_tokens, "guess so many tokens ahead from what stood there before");
+  f("max_matching_ngram_size", max_matching_ngram_size, "tokens that must match for such a guess (2)");
+  f("num_assistant_tokens", num_assistant_tokens, "tokens that an assistant model guesses ahead");
   f("seed", seed, "makes sampling repeatable");
+  f("json_schema", json_schema, "the answer is JSON that this schema accepts");
+  f("regex", regex, "the answer matches this regular expression from end to end");
+  f("grammar", grammar, "the answer is a text of this grammar (GBNF: root ::= ...)");
   const auto other = [&](std::string_view name) {
     const Value* known = others.find(name);
     Value value = known == nullptr ? Value() : *known;
@@ -255,7 +258,20 @@ GenerationConfig GenerationConfig::with(const Value& options) const {
   return all;
 }
 
+std::string_view GenerationConfig::constraint_name() const {
+  const std::pair<std::string_view, bool> all[] = {
+      {"json_schema", !json_schema.is_null()}, {"regex", regex.has_value()}, {"grammar", grammar.has_value()}};
+  std::string_view set;
+  for (const auto& [name, is_set] : all) {
+    if (!is_set) continue;
+    if (!set.empty()) fail(name, "an answer has one constraint, and " + quote(set) + " is set too");
+    set = name;
+  }
+  return set;
+}
+
 void GenerationConfig::check(int64_t vocab_size) const {
+  static_cast<void>(constraint_name());
   for (const Unsupported& field : kUnsupported) {
     const Value* value = others.find(field.name);
     if (value != nullptr && !same(*value, field.nothing)) {

@@ -173,6 +173,7 @@ void sighted_attention(const AttentionArgs& args) {
                  "attention: first_keys must have an entry for each sequence");
   check_argument(args.cache == nullptr || args.cache->first_block.size() >= args.key_lens.size(),
                  "attention: the cache has fewer sequences than the batch");
+  const int type = args.cache == nullptr ? kKVF32 : static_cast<int>(args.cache->type);
   const Sight sight = look(args);
   const Tasks tasks(args);
   for_each_task(tasks.count(), [&](auto& next) {
@@ -192,7 +193,8 @@ void sighted_attention(const AttentionArgs& args) {
            .value = dense ? args.value + key_row * args.value_stride + t.kv_head * head_dim : nullptr,
            .value_stride = args.value_stride,
            .blocks = dense ? nullptr : args.cache->blocks.data() + args.cache->first_block[t.sequence],
-           .block_offset = t.kv_head * table.kv_head_floats(head_dim),
+           .kv_type = type,
+           .block_offset = t.kv_head * table.kv_head_bytes(type, head_dim),
            .key_begin = sight.key_begin.data() + row,
            .key_end = sight.key_end.data() + row,
            .scale = args.scale,
@@ -240,18 +242,21 @@ void attention(const AttentionArgs& args) {
   }
 }
 
-int64_t kv_block_floats(int64_t num_key_value_heads, int64_t head_dim) {
-  check_argument(num_key_value_heads > 0 && head_dim > 0, "kv_block_floats: sizes must be positive");
-  return num_key_value_heads * kernels().kv_head_floats(head_dim);
+static_assert(int(KVType::f32) == kKVF32 && int(KVType::bf16) == kKVBf16 && int(KVType::q8) == kKVQ8);
+
+int64_t kv_block_bytes(KVType type, int64_t num_key_value_heads, int64_t head_dim) {
+  check_argument(num_key_value_heads > 0 && head_dim > 0, "kv_block_bytes: sizes must be positive");
+  return num_key_value_heads * kernels().kv_head_bytes(static_cast<int>(type), head_dim);
 }
 
-void store_kv(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
-              int64_t num_key_value_heads, int64_t head_dim, int64_t first, float* block) {
+void store_kv(KVType type, const float* key, int64_t key_stride, const float* value, int64_t value_stride,
+              int64_t count, int64_t num_key_value_heads, int64_t head_dim, int64_t first, void* block) {
   check_argument(first >= 0 && count >= 0 && first + count <= kKVBlockTokens, "store_kv: tokens beyond the block");
   const KernelTable& table = kernels();
+  const int kind = static_cast<int>(type);
   for (int64_t h = 0; h < num_key_value_heads; ++h) {
-    table.store_kv_head(key + h * head_dim, key_stride, value + h * head_dim, value_stride, count, head_dim, first,
-                        block + h * table.kv_head_floats(head_dim));
+    table.store_kv_head(kind, key + h * head_dim, key_stride, value + h * head_dim, value_stride, count, head_dim,
+                        first, static_cast<char*>(block) + h * table.kv_head_bytes(kind, head_dim));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "kernels/kernel_table.hpp"
 #include "kernels/math.inl"
 #include "kernels/micro.inl"
+#include "kernels/widen.inl"
 
 namespace transformers {
 namespace TCPP_KERNELS {
@@ -210,17 +211,84 @@ static_assert(kKeyTile % kBlock == 0 && kBlock % kPanel == 0);
 // [columns / kPanel][kBlock][kPanel].
 int64_t kv_head_floats(int64_t head_dim) noexcept { return kBlock * (head_dim + panels_of(head_dim) * kPanel); }
 
-void store_kv_head(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
-                   int64_t head_dim, int64_t first, float* to) noexcept {
-  float* const values = to + kBlock * head_dim;
+// The same with numbers of another type; of q8 the scales of the keys, then those of the values, stand behind.
+int64_t kv_head_bytes(int type, int64_t head_dim) noexcept {
+  const int64_t numbers = kv_head_floats(head_dim);
+  return type == kKVF32 ? 4 * numbers : type == kKVBf16 ? 2 * numbers : numbers + 2 * kBlock * 4;
+}
+
+// Calls to_key(place, number) and to_value(place, number) for all numbers of one token.
+template <class Store>
+TCPP_INLINE void place_kv(const float* key, const float* value, int64_t token, int64_t head_dim, Store store) {
+  const int64_t k = token / kPanel * kPanel * head_dim + token % kPanel;
+  for (int64_t d = 0; d < head_dim; ++d) store(k + d * kPanel, key[d], true);
+  for (int64_t d = 0; d < head_dim; d += kPanel) {
+    const int64_t v = kBlock * head_dim + d * kBlock + token * kPanel;
+    for (int64_t c = 0; c < kPanel && d + c < head_dim; ++c) store(v + c, value[d + c], false);
+  }
+}
+
+inline uint16_t to_bf16(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, 4);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40);  // NaN stays NaN
+  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+// The largest magnitude of a row / 127; NaN where a number is none, so that it is not lost.
+inline float scale_of(const float* x, int64_t n) {
+  float most = 0.0f;
+  for (int64_t i = 0; i < n; ++i) {
+    const float a = x[i] < 0.0f ? -x[i] : x[i];
+    if (!(a <= most)) most = a;
+  }
+  return most / 127.0f;
+}
+
+inline int8_t to_q8(float x, float inverse) {
+  const float y = x * inverse + 12582912.0f;  // to nearest even: no room is left for a fraction
+  const float rounded = y - 12582912.0f;
+  return rounded >= -127.0f && rounded <= 127.0f ? static_cast<int8_t>(static_cast<int>(rounded)) : int8_t{0};
+}
+
+void store_kv_head(int type, const float* key, int64_t key_stride, const float* value, int64_t value_stride,
+                   int64_t count, int64_t head_dim, int64_t first, void* to) noexcept {
   for (int64_t i = 0; i < count; ++i, key += key_stride, value += value_stride) {
     const int64_t token = first + i;
-    float* const k = to + token / kPanel * kPanel * head_dim + token % kPanel;
-    for (int64_t d = 0; d < head_dim; ++d) k[d * kPanel] = key[d];
-    for (int64_t d = 0; d < head_dim; d += kPanel) {
-      float* const v = values + (d * kBlock + token * kPanel);
-      for (int64_t c = 0; c < kPanel && d + c < head_dim; ++c) v[c] = value[d + c];
+    if (type == kKVF32) {
+      float* const out = static_cast<float*>(to);
+      place_kv(key, value, token, head_dim, [&](int64_t at, float x, bool) { out[at] = x; });
+    } else if (type == kKVBf16) {
+      uint16_t* const out = static_cast<uint16_t*>(to);
+      place_kv(key, value, token, head_dim, [&](int64_t at, float x, bool) { out[at] = to_bf16(x); });
+    } else {
+      int8_t* const out = static_cast<int8_t*>(to);
+      float* const scales = reinterpret_cast<float*>(out + kv_head_floats(head_dim));
+      const float k = scale_of(key, head_dim), v = scale_of(value, head_dim);
+      scales[token] = k, scales[kBlock + token] = v;
+      const float of_key = k > 1e-36f ? 1.0f / k : 0.0f, of_value = v > 1e-36f ? 1.0f / v : 0.0f;
+      place_kv(key, value, token, head_dim,
+               [&](int64_t at, float x, bool is_key) { out[at] = to_q8(x, is_key ? of_key : of_value); });
     }
+  }
+}
+
+// A head's share of a block as float32.
+void widen_kv_head(int type, const void* from, int64_t head_dim, float* to) {
+  const int64_t numbers = kv_head_floats(head_dim), keys = kBlock * head_dim;
+  if (type == kKVBf16) {
+    widen_row<kWeightBf16>(from, numbers, false, to);
+    return;
+  }
+  const int8_t* const q = static_cast<const int8_t*>(from);
+  const float* const scales = reinterpret_cast<const float*>(q + numbers);
+  for (int64_t at = 0; at < keys; at += kPanel) {
+    const float* const s = scales + at / (kPanel * head_dim) * kPanel;
+    for (int64_t j = 0; j < kPanel; ++j) to[at + j] = static_cast<float>(q[at + j]) * s[j];
+  }
+  for (int64_t at = keys; at < numbers; at += kPanel) {
+    const float s = scales[kBlock + (at - keys) / kPanel % kBlock];
+    for (int64_t c = 0; c < kPanel; ++c) to[at + c] = static_cast<float>(q[at + c]) * s;
   }
 }
 
@@ -361,7 +429,12 @@ void sighted_attention_block(const SightedAttentionBlock& a) noexcept {
         pack_kv_block(a.key + key * a.key_stride, a.key_stride, a.value + key * a.value_stride, a.value_stride,
                       all_end - key < kBlock ? all_end - key : kBlock, a.head_dim, packed + b * head_floats);
       } else {
-        block[b] = a.blocks[key / kBlock] + a.block_offset;
+        const char* const stored = static_cast<const char*>(a.blocks[key / kBlock]) + a.block_offset;
+        block[b] = reinterpret_cast<const float*>(stored);
+        if (a.kv_type != kKVF32) {
+          widen_kv_head(a.kv_type, stored, a.head_dim, packed + b * head_floats);
+          block[b] = packed + b * head_floats;
+        }
       }
     }
     for (int64_t i = 0; i < row_blocks; ++i) {
@@ -393,7 +466,7 @@ void sighted_attention_block(const SightedAttentionBlock& a) noexcept {
       // and the next tile's keys behind those.
       const auto keys_at = [&](int64_t j) { return block[j / kBlock] + j % kBlock * a.head_dim; };
       const float* const first_values = block[begin / kBlock] + kBlock * a.head_dim;
-      const int64_t lines = i == 0 && !a.key ? kPanel / 4 : 0;
+      const int64_t lines = i == 0 && !a.key && a.kv_type == kKVF32 ? kPanel / 4 : 0;
       for (int64_t j = begin; j < end; j += kPanel) {
         const float* const next = j + kPanel < end ? keys_at(j + kPanel) : first_values;
         micro(rows, {.a = queries,
@@ -428,8 +501,9 @@ void sighted_attention_block(const SightedAttentionBlock& a) noexcept {
         const float* after = values;
         if (j + kBlock < end) {
           after = block[j / kBlock + 1] + kBlock * a.head_dim;
-        } else if (k0 + kKeyTile < all_end && !a.key) {
-          after = a.blocks[k0 / kBlock + kTileBlocks] + a.block_offset;
+        } else if (k0 + kKeyTile < all_end && lines > 0) {
+          after = reinterpret_cast<const float*>(static_cast<const char*>(a.blocks[k0 / kBlock + kTileBlocks]) +
+                                                 a.block_offset);
         }
         for (int64_t p = 0; p * kPanel < columns; ++p) {
           const float* const next = (p + 1) * kPanel < columns ? values + (p + 1) * kBlock * kPanel : after;
@@ -464,7 +538,7 @@ void fill_attention(KernelTable& table) noexcept {
   table.attention_block = attention_block;
   table.sighted_attention_scratch = sighted_attention_scratch;
   table.sighted_attention_block = sighted_attention_block;
-  table.kv_head_floats = kv_head_floats;
+  table.kv_head_bytes = kv_head_bytes;
   table.store_kv_head = store_kv_head;
 }
 

@@ -12,6 +12,8 @@ namespace transformers {
 // Kinds of stored weight and of activation, as plain numbers: DType and Activation live in headers that ISA code may
 // not include. gemm.cpp asserts that they agree.
 enum : int { kWeightF32, kWeightF16, kWeightBf16, kWeightBf16Dot, kWeightIntegers };
+// KVType of kernels.hpp.
+enum : int { kKVF32, kKVBf16, kKVQ8 };
 // The arithmetics there are: a product is one of float32, of bf16, of integers.
 enum : int { kFloats, kBf16s, kIntegers, kArithmetics };
 enum : int {
@@ -121,8 +123,9 @@ struct SightedAttentionBlock {
   int64_t key_stride;
   const float* value;
   int64_t value_stride;
-  const float* const* blocks;
-  int64_t block_offset;      // floats from the start of a block to this key/value head
+  const void* const* blocks;
+  int kv_type;               // of the numbers in blocks
+  int64_t block_offset;      // bytes from the start of a block to this key/value head
   const int32_t* key_begin;  // [queries]: query q sees the keys [key_begin[q], key_end[q])
   const int32_t* key_end;    // [queries]
   float scale;
@@ -151,9 +154,9 @@ struct KernelTable {
   void (*attention_block)(const AttentionBlock& block) noexcept;
   int64_t (*sighted_attention_scratch)(int64_t queries, int64_t group, int64_t head_dim) noexcept;
   void (*sighted_attention_block)(const SightedAttentionBlock& block) noexcept;
-  int64_t (*kv_head_floats)(int64_t head_dim) noexcept;  // of one key/value head in a block of a cache
-  void (*store_kv_head)(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
-                        int64_t head_dim, int64_t first, float* to) noexcept;
+  int64_t (*kv_head_bytes)(int type, int64_t head_dim) noexcept;  // of one key/value head in a block of a cache
+  void (*store_kv_head)(int type, const float* key, int64_t key_stride, const float* value, int64_t value_stride,
+                        int64_t count, int64_t head_dim, int64_t first, void* to) noexcept;
 
   void (*layer_norm)(const float* x, int64_t rows, int64_t n, const float* weight, const float* bias, float eps,
                      float* out) noexcept;

@@ -26,6 +26,7 @@ std::string where(std::size_t sequence) { return "sequence " + std::to_string(se
 // What a cache and its clones hold together.
 struct Cache::Memory {
   int64_t max_bytes = 0;
+  KVType type = KVType::f32;
   std::atomic<int64_t> used{0};
 };
 
@@ -37,14 +38,16 @@ struct Cache::Block {
   ~Block() { memory->used -= static_cast<int64_t>(bytes); }
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
-  float* floats() const noexcept { return reinterpret_cast<float*>(data.get()); }
 
   std::shared_ptr<Memory> memory;
   std::size_t bytes;
   std::shared_ptr<std::byte> data;
 };
 
-Cache::Cache(CacheOptions options) : memory_(std::make_shared<Memory>()) { memory_->max_bytes = options.max_bytes; }
+Cache::Cache(CacheOptions options) : memory_(std::make_shared<Memory>()) {
+  memory_->max_bytes = options.max_bytes;
+  memory_->type = options.type;
+}
 Cache::~Cache() = default;
 Cache::Cache(Cache&&) noexcept = default;
 Cache& Cache::operator=(Cache&&) noexcept = default;
@@ -155,21 +158,35 @@ Cache Cache::fresh() const {
 void Cache::append(const Cache& other) {
   if (other.sequences_.empty()) return;
   if (sequences_.empty()) layers_.clear();
-  check_argument(sequences_.empty() || layers_.size() == other.layers_.size(), "append: caches of different models");
+  const bool bare = layers_.empty();  // no sequence has tokens
+  check_argument(bare || layers_.size() == other.layers_.size(), "append: caches of different models");
   layers_.resize(other.layers_.size());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
     const Layer& more = other.layers_[i];
-    check_argument(sequences_.empty() ||
-                       (layer.num_key_value_heads == more.num_key_value_heads && layer.head_dim == more.head_dim),
+    check_argument(bare || (layer.num_key_value_heads == more.num_key_value_heads && layer.head_dim == more.head_dim),
                    "append: caches of different models");
     layer.num_key_value_heads = more.num_key_value_heads, layer.head_dim = more.head_dim;
     layer.sliding_window = more.sliding_window;
+    layer.tables.resize(sequences_.size());
     layer.tables.insert(layer.tables.end(), more.tables.begin(), more.tables.end());
     list_blocks(layer);
   }
   sequences_.insert(sequences_.end(), other.sequences_.begin(), other.sequences_.end());
   list_keys(sequences_);
+}
+
+void Cache::append_empty() {
+  sequences_.emplace_back();
+  for (Layer& layer : layers_) {
+    layer.tables.resize(sequences_.size());
+    list_blocks(layer);
+  }
+  list_keys(sequences_);
+}
+
+bool Cache::can_crop() const noexcept {
+  return std::all_of(sequences_.begin(), sequences_.end(), [](const Sequence& s) { return s.memory == 0; });
 }
 
 void Cache::begin(const Batch& batch, int64_t memory) {
@@ -198,8 +215,7 @@ void Cache::begin(const Batch& batch, int64_t memory) {
   list_keys(pending_);
 }
 
-std::shared_ptr<Cache::Block> Cache::new_block(std::size_t floats, std::size_t sequence) const {
-  const std::size_t bytes = floats * sizeof(float);
+std::shared_ptr<Cache::Block> Cache::new_block(std::size_t bytes, std::size_t sequence) const {
   if (memory_->max_bytes > 0 && memory_->used + static_cast<int64_t>(bytes) > memory_->max_bytes) {
     throw Error(ErrorCode::limit,
                 "past_key_values would take more than the " + std::to_string(memory_->max_bytes) + " bytes allowed",
@@ -222,7 +238,8 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
   }
   layer.num_key_value_heads = num_key_value_heads, layer.head_dim = head_dim, layer.sliding_window = sliding_window;
   layer.tables.resize(pending_.size());
-  const std::size_t floats = static_cast<std::size_t>(kv_block_floats(num_key_value_heads, head_dim));
+  const KVType type = memory_->type;
+  const std::size_t bytes = static_cast<std::size_t>(kv_block_bytes(type, num_key_value_heads, head_dim));
 
   struct Write {
     int64_t row, first, count;  // of the batch, -1 for the memory; token within the block
@@ -249,11 +266,11 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
         continue;
       }
       if (block == nullptr || block.use_count() > 1) {
-        std::shared_ptr<Block> own = new_block(floats, s);
+        std::shared_ptr<Block> own = new_block(bytes, s);
         if (block == nullptr) {
-          std::memset(own->floats(), 0, own->bytes);
+          std::memset(own->data.get(), 0, own->bytes);
         } else {
-          std::memcpy(own->floats(), block->floats(), own->bytes);
+          std::memcpy(own->data.get(), block->data.get(), own->bytes);
         }
         block = std::move(own);
       }
@@ -273,11 +290,12 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
   const auto write = [&](int64_t i) {
     const Write& w = writes[static_cast<std::size_t>(i)];
     if (w.row < 0) {
-      store_kv(memory_key, 0, memory_value, 0, w.count, num_key_value_heads, head_dim, w.first, w.block->floats());
+      store_kv(type, memory_key, 0, memory_value, 0, w.count, num_key_value_heads, head_dim, w.first,
+               w.block->data.get());
       return;
     }
-    store_kv(key + w.row * key_stride, key_stride, value + w.row * value_stride, value_stride, w.count,
-             num_key_value_heads, head_dim, w.first, w.block->floats());
+    store_kv(type, key + w.row * key_stride, key_stride, value + w.row * value_stride, value_stride, w.count,
+             num_key_value_heads, head_dim, w.first, w.block->data.get());
   };
   if (writes.size() < 8) {
     for (std::size_t i = 0; i < writes.size(); ++i) write(static_cast<int64_t>(i));
@@ -285,13 +303,13 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
     parallel_for(static_cast<int64_t>(writes.size()), write);
   }
   list_blocks(layer);
-  return {layer.blocks, layer.first_block};
+  return {layer.blocks, layer.first_block, memory_->type};
 }
 
 void Cache::list_blocks(Layer& layer) const {
   layer.blocks.clear(), layer.first_block.assign(1, 0);
   for (const auto& table : layer.tables) {
-    for (const auto& block : table) layer.blocks.push_back(block == nullptr ? nullptr : block->floats());
+    for (const auto& block : table) layer.blocks.push_back(block == nullptr ? nullptr : block->data.get());
     layer.first_block.push_back(static_cast<int32_t>(layer.blocks.size()));
   }
 }
@@ -304,7 +322,7 @@ bool Cache::has_layer(int64_t layer) const noexcept {
 KVView Cache::view(int64_t layer) const {
   check_argument(has_layer(layer), "Cache::view: a layer without keys");
   const Layer& l = layers_[static_cast<std::size_t>(layer)];
-  return {l.blocks, l.first_block};
+  return {l.blocks, l.first_block, memory_->type};
 }
 
 void Cache::commit() {

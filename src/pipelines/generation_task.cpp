@@ -26,12 +26,6 @@ Value set_fields(const GenerationConfig& config) {
   return set;
 }
 
-std::shared_ptr<const StopStringCriteria::TokenTexts> stop_texts(const Tokenizer& tokenizer,
-                                                                 const GenerationConfig& config) {
-  if (config.stop_strings.is_null()) return nullptr;
-  return std::make_shared<StopStringCriteria::TokenTexts>(tokenizer.token_texts());
-}
-
 std::string decode_generated(const Tokenizer& tokenizer, std::span<const int64_t> ids, const DecodeOptions& options) {
   std::vector<int32_t> known;
   for (const int64_t id : ids) {

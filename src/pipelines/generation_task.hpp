@@ -1,16 +1,14 @@
-// What it is: what the tasks that call generate() share: a call's options, stop strings, tokens back to text.
+// What it is: what the tasks that call generate() share: a call's options, tokens back to text.
 // Where it stands: pipelines; text_generation.cpp and text2text_generation.cpp use it.
 // Usage: `const Value call = generate_options(options);  std::string text = decode_generated(tokenizer, ids, decode);`
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 
 #include "transformers/base/value.hpp"
 #include "transformers/generation/generation_config.hpp"
-#include "transformers/generation/stopping_criteria.hpp"
 #include "transformers/tokenizers/tokenizer.hpp"
 
 namespace transformers {
@@ -19,10 +17,6 @@ namespace transformers {
 Value generate_options(const Value& options);
 // The fields that are set.
 Value set_fields(const GenerationConfig& config);
-
-// What stop strings need of the tokenizer; none where there are no stop strings.
-std::shared_ptr<const StopStringCriteria::TokenTexts> stop_texts(const Tokenizer& tokenizer,
-                                                                 const GenerationConfig& config);
 
 // A model's vocabulary may be larger than its tokenizer's: such ids stand for no text, as in Hugging Face.
 std::string decode_generated(const Tokenizer& tokenizer, std::span<const int64_t> ids, const DecodeOptions& options);

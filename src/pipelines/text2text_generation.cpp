@@ -13,6 +13,7 @@
 #include "transformers/generation/generate.hpp"
 #include "transformers/models/auto.hpp"
 #include "transformers/pipelines/encoder_pipeline.hpp"  // truncation_field
+#include "transformers/pipelines/tokenizer_parts.hpp"
 
 namespace transformers {
 namespace {
@@ -166,7 +167,7 @@ std::vector<std::vector<GeneratedText>> Text2TextGeneration::answer(std::span<co
     if (call.find("forced_bos_token_id") == nullptr) config.forced_bos_token_id = tokenizer_->language_id(*target);
     prefix.clear();
   }
-  const auto texts_of_tokens = stop_texts(*tokenizer_, config);
+  const TokenizerParts parts = tokenizer_parts(*tokenizer_, config);
   const DecodeOptions decode{.skip_special_tokens = true,
                              .clean_up_tokenization_spaces = options.clean_up_tokenization_spaces};
   const int64_t max_length = config.max_length.value_or(kDefaultMaxLength);
@@ -180,7 +181,8 @@ std::vector<std::vector<GeneratedText>> Text2TextGeneration::answer(std::span<co
     const std::vector<int32_t> ids = tokenizer_->encode(prefix + std::string(text), encode).ids;
     made.input_ids.assign(ids.begin(), ids.end());
     made.config = config;
-    made.token_texts = texts_of_tokens;
+    made.token_texts = parts.token_texts;
+    made.constraint = parts.constraint;
     made.cancel = options.control.cancel;
     const auto length = static_cast<int64_t>(ids.size());
     if (translates && static_cast<double>(length) > 0.9 * static_cast<double>(max_length)) {

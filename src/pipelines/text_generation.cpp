@@ -10,6 +10,7 @@
 #include "transformers/generation/engine.hpp"
 #include "transformers/generation/generate.hpp"
 #include "transformers/models/auto.hpp"
+#include "transformers/pipelines/tokenizer_parts.hpp"
 
 namespace transformers {
 void TextGenerationOptions::fields(FieldVisitor& f) {
@@ -59,7 +60,7 @@ std::vector<std::vector<GeneratedText>> TextGeneration::generate_all(std::span<c
   const GenerationConfig config = config_for(call);
   const DecodeOptions decode{.skip_special_tokens = options.skip_special_tokens,
                              .clean_up_tokenization_spaces = options.clean_up_tokenization_spaces};
-  const auto texts = stop_texts(*tokenizer_, config);
+  const TokenizerParts parts = tokenizer_parts(*tokenizer_, config);
   check_argument(!options.on_text || inputs.size() <= 1, "only one prompt can be streamed", "on_text");
   std::vector<GenerationRequest> requests;
   for (const Value& input : inputs) {
@@ -76,7 +77,8 @@ std::vector<std::vector<GeneratedText>> TextGeneration::generate_all(std::span<c
     }
     request.input_ids.assign(encoding.ids.begin(), encoding.ids.end());
     request.config = config;
-    request.token_texts = texts;
+    request.token_texts = parts.token_texts;
+    request.constraint = parts.constraint;
     request.cancel = options.control.cancel;
     if (options.on_text) {
       request.streamer = std::make_shared<TextStreamer>(

@@ -727,6 +727,9 @@ std::vector<std::string> Tokenizer::token_texts() const {
   EncodeOptions plain;
   plain.add_special_tokens = false;
   const std::vector<std::string> before = encode(kBefore, plain).tokens;
+  // A vocabulary that cannot spell it has its own text for it.
+  const std::string spelled = convert_tokens_to_string(before);
+  const std::string_view stands_before = spelled.find(kBefore) != std::string::npos ? kBefore : std::string_view(spelled);
   const bool fallback = impl_->decoder && decodes_with<ByteFallback>(*impl_->decoder);
   const bool byte_level = !fallback && impl_->decoder && decodes_with<ByteLevelDecoder>(*impl_->decoder);
   std::vector<std::string> texts(static_cast<std::size_t>(impl_->highest_id + 1));
@@ -741,8 +744,8 @@ std::vector<std::string> Tokenizer::token_texts() const {
     std::vector<std::string> tokens = before;
     tokens.emplace_back(*token);
     const std::string text = convert_tokens_to_string(tokens);
-    const std::size_t at = text.find(kBefore);
-    if (at != std::string::npos) texts[id] = text.substr(at + kBefore.size());
+    const std::size_t at = text.find(stands_before);
+    if (at != std::string::npos) texts[id] = text.substr(at + stands_before.size());
   });
   return texts;
 }

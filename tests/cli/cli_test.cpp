@@ -11,7 +11,9 @@
 #include "support.hpp"
 #include "transformers/base/platform.hpp"
 #include "transformers/base/value.hpp"
+#include "transformers/generation/generate.hpp"
 #include "transformers/io/safetensors.hpp"
+#include "transformers/models/pretrained_model.hpp"
 
 namespace transformers {
 namespace {
@@ -253,6 +255,164 @@ TEST_F(Cli, BenchAndInfoAreOneJsonLine) {
   const Value info = parse_json(run("info --json " + kClassifier).out, "line");
   EXPECT_EQ(info.at("architecture").as_string(), "BertForSequenceClassification");
   EXPECT_EQ(info.at("tasks").as_array().front(), Value("text-classification"));
+}
+
+// ---- Generation -----------------------------------------------------------------------------------------------------
+
+const std::string kDecoder = std::string(TCPP_TEST_DATA) + "/models/gpt2/lm";
+
+// [rows, length] token ids as an input of generate.
+void write_ids(const std::string& path, const std::vector<std::vector<int64_t>>& rows, const char* name = "input_ids") {
+  Tensor ids = Tensor::zeros(DType::i64, {static_cast<int64_t>(rows.size()), static_cast<int64_t>(rows[0].size())});
+  int64_t* to = ids.mutable_data<int64_t>();
+  for (const auto& row : rows) to = std::copy(row.begin(), row.end(), to);
+  const std::vector<std::pair<std::string, Tensor>> tensors{{name, ids}};
+  save_safetensors(path, tensors);
+}
+
+TEST_F(Cli, GenerateWritesWhatGenerateGives) {
+  write_ids(path("in"), {{3, 4, 5}, {7, 8, 7}});
+  const std::string common = "generate " + kDecoder + " --inputs " + path("in") + " --output " + path("out") + " ";
+  const auto sequences = [&](const std::string& options) {
+    const Result r = run(common + options);
+    EXPECT_EQ(r.status, 0) << r.err;
+    EXPECT_EQ(r.out, "");
+    const Tensor t = SafetensorsFile::open(path("out"))->tensor("sequences");
+    EXPECT_EQ(t.dim(0), 2);
+    return std::vector<int64_t>(t.data<int64_t>(), t.data<int64_t>() + t.numel());
+  };
+  const auto model = PretrainedModel::from_pretrained(kDecoder);
+  const Tensor ids = SafetensorsFile::open(path("in"))->tensor("input_ids");
+  const GenerateOutput expected =
+      generate(*model, {.input_ids = ids}, GenerationConfig::from_pretrained(kDecoder).with({.max_new_tokens = 9}));
+  const std::span<const int64_t> want = expected.sequences.span<int64_t>();
+  const std::vector<int64_t> plain(want.begin(), want.end());
+  EXPECT_EQ(sequences("--max-new-tokens 9 --output-scores --output-logits"), plain);
+  const auto file = SafetensorsFile::open(path("out"));
+  EXPECT_EQ(file->tensor("transition_scores").shape(), (Shape{2, 9}));
+  EXPECT_EQ(file->tensor("logprobs").shape(), (Shape{2, 9}));
+  EXPECT_EQ(file->tensor("logits").shape(), (Shape{2, 9, 67}));
+  // What changes no token.
+  EXPECT_EQ(sequences("--max-new-tokens 9 --prompt-lookup-num-tokens 4"), plain);
+  EXPECT_EQ(sequences("--max-new-tokens 9 --assistant-model " + kDecoder), plain);
+  EXPECT_EQ(sequences("--max-new-tokens 9 --prefill-chunk-size 1 --threads 1"), plain);
+  EXPECT_EQ(sequences("--max-new-tokens 9 --cache-dtype bf16").size(), plain.size());
+  EXPECT_EQ(sequences("--max-new-tokens 9 --do-sample --seed 5 --temperature 3"),
+            sequences("--max-new-tokens 9 --do-sample --seed 5 --temperature 3 --prompt-lookup-num-tokens 4"));
+  EXPECT_EQ(sequences("--max-new-tokens 9 --num-beams 3 --output-scores").size(), plain.size());
+  EXPECT_EQ(SafetensorsFile::open(path("out"))->tensor("sequences_scores").shape(), (Shape{2}));
+}
+
+TEST_F(Cli, GenerateSaysWhatIsWrong) {
+  write_ids(path("in"), {{3, 4, 5}});
+  const auto error_of = [&](const std::string& options, const std::string& input) {
+    const Result r = run("generate " + kDecoder + " --inputs " + input + " --output " + path("out") + " " + options);
+    EXPECT_EQ(r.status, 1) << options;
+    EXPECT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << r.err;
+    return r.err;
+  };
+  EXPECT_NE(error_of("--max-new-tokens 0", path("in")).find("max_new_tokens"), std::string::npos);
+  EXPECT_NE(error_of("--num-return-sequences 2", path("in")).find("num_return_sequences"), std::string::npos);
+  EXPECT_NE(error_of("--regex '[ab'", path("in")).find("tokenizer"), std::string::npos);  // the directory has none
+  EXPECT_NE(error_of("--max-new-tokens 60", path("in")).find("41 tokens, model maximum is 40"), std::string::npos);
+  write_ids(path("wrong"), {{3}}, "inputs");
+  EXPECT_NE(error_of("", path("wrong")).find("generate takes no input \"inputs\""), std::string::npos);
+  EXPECT_NE(error_of("", path("missing")).find("missing"), std::string::npos);
+  EXPECT_EQ(run("generate " + kDecoder).status, 2);
+  EXPECT_EQ(run("generate " + kDecoder + " --inputs x --output y --cache-dtype q3").status, 2);
+}
+
+TEST_F(Cli, BenchGenerateIsOneJsonLine) {
+  for (const std::string options : {"--batch 1", "--batch 3 --cache-dtype q8", "--num-beams 2"}) {
+    const Result r = run("bench generate " + kDecoder + " --prompt 5 --new 6 --runs 1 --threads 1 " + options);
+    ASSERT_EQ(r.status, 0) << r.err;
+    ASSERT_EQ(r.lines().size(), 1u);
+    const Value figures = parse_json(r.out, "line");
+    for (const char* name :
+         {"prompt_tokens_per_s", "new_tokens_per_s", "time_to_first_token_ms", "peak_rss_mb", "load_ms"}) {
+      EXPECT_GT(figures.at(name).as_number(), 0) << name;
+    }
+    EXPECT_EQ(figures.at("threads").as_integer(), 1);
+  }
+  EXPECT_EQ(run("bench generate " + kDecoder + " --prompt 0").status, 2);
+  EXPECT_EQ(run("bench generate " + kDecoder + " --prompt 38 --new 9 --runs 1").status, 1);
+}
+
+// A tiny Llama with a tokenizer of words, w0 ... w66, and a chat template.
+class Chat : public Cli {
+ protected:
+  void SetUp() override {
+    fs::create_directories(path("model"));
+    const fs::path from = fs::path(TCPP_TEST_DATA) / "models/llama/lm";
+    for (const char* name : {"config.json", "model.safetensors"}) fs::copy_file(from / name, path("model/") + name);
+    std::string vocab;
+    for (int i = 0; i < 67; ++i) vocab += (i == 0 ? "\"w" : ",\"w") + std::to_string(i) + "\":" + std::to_string(i);
+    write("model/generation_config.json", R"({"do_sample":false,"max_new_tokens":4})");
+    write("model/tokenizer.json",
+          R"({"version":"1.0","truncation":null,"padding":null,"added_tokens":[],)"
+          R"("normalizer":null,"pre_tokenizer":{"type":"WhitespaceSplit"},"post_processor":null,)"
+          R"("decoder":null,"model":{"type":"WordLevel","unk_token":"w0","vocab":{)" +
+              vocab + "}}}");
+    write("model/tokenizer_config.json",
+          R"({"tokenizer_class":"PreTrainedTokenizerFast","unk_token":"w0","chat_template":)"
+          R"("{% for m in messages %}{{ m.role == 'system' and 'w1' or 'w2' }} {{ m.content }} {% endfor %}w7"})");
+  }
+  Result chat(const std::string& options, const std::string& input) {
+    return run("chat " + path("model") + " " + options, input);
+  }
+};
+
+TEST_F(Chat, AnswersLinesAndKeepsTheConversation) {
+  const Result once = chat("--eos-token-id none", "w3 w4\n");
+  ASSERT_EQ(once.status, 0) << once.err;
+  ASSERT_EQ(once.lines().size(), 1u);
+  EXPECT_EQ(std::count(once.out.begin(), once.out.end(), 'w'), 4);
+  const Result r =
+      chat("--eos-token-id none --system w9",
+           "w3 w4\n\nw5\n/save " + path("saved") + "\n/undo\nw5\n/clear\nw3 w4\n/system\nw3 w4\n/exit\nw6\n");
+  ASSERT_EQ(r.status, 0) << r.err;
+  const std::vector<std::string> answers = r.lines();
+  ASSERT_EQ(answers.size(), 5u) << r.out;
+  EXPECT_EQ(answers[2], answers[1]);  // the same conversation once more
+  EXPECT_EQ(answers[3], answers[0]);
+  EXPECT_EQ(answers[4], once.lines()[0]);  // without the system prompt
+  const Value saved = parse_json(read_file(path("saved")), "saved");
+  ASSERT_EQ(saved.as_array().size(), 5u);
+  EXPECT_EQ(saved.as_array()[0].at("role"), Value("system"));
+  EXPECT_EQ(saved.as_array()[0].at("content"), Value("w9"));
+  EXPECT_EQ(saved.as_array()[3].at("content"), Value("w5"));
+  EXPECT_EQ(saved.as_array()[4].at("role"), Value("assistant"));
+  EXPECT_EQ(saved.as_array()[4].at("content"), Value(answers[1]));
+}
+
+TEST_F(Chat, HelpAndErrors) {
+  const Result help = chat("", "/help\n");
+  EXPECT_EQ(help.status, 0);
+  for (const char* command : {"/help", "/clear", "/system", "/undo", "/save", "/exit", "Ctrl-C"}) {
+    EXPECT_NE(help.out.find(command), std::string::npos) << command;
+  }
+  const Result unknown = chat("", "/nonsense\nw3\n");
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_EQ(unknown.out, "");
+  EXPECT_NE(unknown.err.find("there is no command \"/nonsense\""), std::string::npos) << unknown.err;
+  EXPECT_EQ(chat("--nonsense", "").status, 2);
+  EXPECT_EQ(chat("--num-beams 2", "w3\n").status, 1);
+  EXPECT_NE(chat("--max-length 3", "w3 w4 w5\n").err.find("max_length"), std::string::npos);
+  write("model/tokenizer_config.json", R"({"tokenizer_class":"PreTrainedTokenizerFast","unk_token":"w0"})");
+  EXPECT_NE(chat("", "w3\n").err.find("the model has no chat template"), std::string::npos);
+}
+
+TEST_F(Chat, AnInterruptEndsTheAnswerAndNotTheProgram) {
+  write("input", "w3\n/save " + path("saved") + "\n");
+  const std::string script = "'" + std::string(TCPP_BINARY) + "' chat " + path("model") +
+                             " --eos-token-id none --max-new-tokens 1000000 < " + path("input") + " > " + path("out") +
+                             " 2> " + path("err") + " & pid=$!; while kill -0 $pid && [ ! -s " + path("out") +
+                             " ]; do sleep 0.05; done; kill -INT $pid; wait $pid";
+  const int status = std::system(script.c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 0) << read_file(path("err"));
+  const Value saved = parse_json(read_file(path("saved")), "saved");
+  ASSERT_EQ(saved.as_array().size(), 2u);
+  EXPECT_EQ(saved.as_array()[1].at("content").as_string() + "\n", read_file(path("out")));
 }
 
 // The bundled model's promise: its weights once, and 40 MB for all else, activations of 4,096 tokens included.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <thread>
 
 #include "support.hpp"
@@ -197,6 +198,184 @@ TEST(Engine, NamesModelsThatDoNotGenerate) {
   const auto encoder = PretrainedModel::from_pretrained(std::string(TCPP_MODELS_DIR) + "/sentiment-en");
   EXPECT_ERROR(ErrorCode::unsupported, std::string(encoder->architecture()) + " does not generate text",
                Engine(*encoder));
+}
+
+// Counts the forward passes of a request by its streamer and the engine's steps.
+int64_t steps_of(const PretrainedModel& on, const GenerationRequest& request, EngineOptions options,
+                 std::vector<int64_t>& ids) {
+  Engine engine(on, options);
+  engine.submit(request, [&](GenerationResult result) { ids = ids_of(result); });
+  int64_t steps = 1;
+  while (engine.step()) ++steps;
+  return steps;
+}
+
+TEST(Engine, SpeculationSavesStepsAndChangesNothing) {
+  for (const bool sample : {false, true}) {
+    GenerationRequest request = request_of({7, 8, 9, 7, 8}, 30);
+    request.config.do_sample = sample;
+    request.config.temperature = 0.6;
+    request.config.seed = 3;
+    request.config.output_scores = request.config.output_logits = true;
+    const GeneratedSequence expected = generate(model(), {request})[0].sequences.at(0);
+    request.config.prompt_lookup_num_tokens = 6;
+    const auto compare = [&](const std::vector<GenerationResult>& results) {
+      ASSERT_FALSE(results[0].error) << results[0].error->what();
+      const GeneratedSequence& got = results[0].sequences.at(0);
+      EXPECT_EQ(got.ids, expected.ids);
+      EXPECT_EQ(got.scores, expected.scores);  // the bits
+      EXPECT_EQ(got.logprobs, expected.logprobs);
+      EXPECT_EQ(got.logits, expected.logits);
+    };
+    // Prompt lookup alone and beside others, some that speculate too.
+    compare(generate(model(), {request}));
+    std::vector<GenerationRequest> crowd{request, request_of({3, 4}, 25), request};
+    crowd[2].input_ids = {1, 2, 3};
+    compare(generate(model(), crowd));
+    // The model as its own assistant: every guess of greedy search is right. Another one: hardly any.
+    const auto other = PretrainedModel::from_pretrained(std::string(TCPP_TEST_DATA) + "/models/gpt2/lm");
+    request.config.prompt_lookup_num_tokens.reset();
+    request.config.num_assistant_tokens = 7;
+    compare(generate(model(), {request}, {.assistant_model = other.get()}));
+    crowd[0] = request;
+    compare(generate(model(), crowd, {.assistant_model = other.get()}));
+  }
+  GenerationRequest repeating = request_of({5, 6, 5, 6, 5, 6}, 30);
+  std::vector<int64_t> plain, guessed, assisted;
+  const int64_t steps = steps_of(model(), repeating, {}, plain);
+  EXPECT_LE(steps_of(model(), repeating, {.assistant_model = &model()}, assisted), steps);
+  repeating.config.prompt_lookup_num_tokens = 8;
+  EXPECT_LT(steps_of(model(), repeating, {}, guessed), steps);
+  EXPECT_EQ(guessed, plain);
+  EXPECT_EQ(assisted, plain);
+}
+
+TEST(Engine, SpeculationKeepsStreamersEndsAndLengths) {
+  const std::vector<int64_t> free = alone(request_of({5, 6, 5, 6}, 30));
+  struct Recorder : BaseStreamer {
+    bool put(int64_t, std::span<const int64_t> ids) override {
+      all.insert(all.end(), ids.begin(), ids.end());
+      return all.size() < limit;
+    }
+    std::size_t limit = 1000;
+    std::vector<int64_t> all;
+  };
+  for (std::size_t stop = 5; stop < free.size(); ++stop) {
+    GenerationRequest request = request_of({5, 6, 5, 6}, 30);
+    request.config.prompt_lookup_num_tokens = 9;
+    request.config.output_scores = true;
+    auto recorder = std::make_shared<Recorder>();
+    recorder->limit = stop;
+    request.streamer = recorder;
+    const GenerationResult result = std::move(generate(model(), {request})[0]);
+    EXPECT_EQ(ids_of(result), std::vector<int64_t>(free.begin(), free.begin() + static_cast<std::ptrdiff_t>(stop)));
+    EXPECT_EQ(recorder->all, result.sequences[0].ids);
+    EXPECT_EQ(result.sequences[0].scores.size(), stop - 4);
+    // The same by length, and by an end token.
+    request.streamer = nullptr;
+    request.config.max_new_tokens = static_cast<int64_t>(stop) - 4;
+    EXPECT_EQ(alone(request), recorder->all);
+    request.config.max_new_tokens = 30;
+    request.config.eos_token_id = {{free[stop - 1]}};
+    GenerationRequest without = request;
+    without.config.prompt_lookup_num_tokens.reset();
+    EXPECT_EQ(alone(request), alone(without));
+  }
+}
+
+TEST(Engine, AssistantsMustFit) {
+  const auto llama = PretrainedModel::from_pretrained(std::string(TCPP_TEST_DATA) + "/models/llama/lm");
+  const auto bart = PretrainedModel::from_pretrained(std::string(TCPP_TEST_DATA) + "/models/bart/lm");
+  EXPECT_ERROR(ErrorCode::unsupported, "an assistant and the model it assists must be decoders (assistant_model)",
+               Engine(*bart, {.assistant_model = llama.get()}));
+  if (llama->vocab_size() != model().vocab_size()) {
+    EXPECT_THROW(Engine(*llama, {.assistant_model = &model()}), Error);
+  }
+}
+
+TEST(Engine, SharedPrefixesAreComputedOnce) {
+  std::vector<int64_t> system;
+  for (int64_t i = 0; i < 24; ++i) system.push_back((i * 7 + 3) % 60);
+  const auto with = [&](std::vector<int64_t> more) {
+    std::vector<int64_t> ids = system;
+    ids.insert(ids.end(), more.begin(), more.end());
+    GenerationRequest request = request_of(ids, 6);
+    request.config.output_logits = true;
+    return request;
+  };
+  const std::vector<GenerationRequest> requests{with({1, 2}), with({1, 2, 9, 4}), with({5}), with({1, 2}),
+                                                request_of({8, 9}, 6)};
+  std::vector<GeneratedSequence> expected;
+  for (const GenerationRequest& request : requests) expected.push_back(generate(model(), {request})[0].sequences.at(0));
+
+  Engine engine(model(), {.max_prefix_tokens = 200});
+  const auto run = [&](const GenerationRequest& request) {
+    GeneratedSequence got;
+    engine.submit(request, [&](GenerationResult result) {
+      ASSERT_FALSE(result.error) << result.error->what();
+      got = std::move(result.sequences.at(0));
+    });
+    while (engine.step()) {
+    }
+    return got;
+  };
+  for (int round = 0; round < 2; ++round) {
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      const GeneratedSequence got = run(requests[i]);
+      EXPECT_EQ(got.ids, expected[i].ids);
+      EXPECT_EQ(got.logits, expected[i].logits);  // the bits
+    }
+  }
+  // Together, in one group with and without a prefix.
+  std::vector<std::vector<int64_t>> together(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    engine.submit(requests[i], [&, i](GenerationResult result) { together[i] = ids_of(result); });
+  }
+  while (engine.step()) {
+  }
+  for (std::size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(together[i], expected[i].ids);
+  EXPECT_GT(engine.cache_bytes(), 0);
+  // The next turn of a conversation goes on from the whole of the last.
+  std::vector<int64_t> turn = expected[0].ids;
+  turn.insert(turn.end(), {3, 3});
+  const GeneratedSequence next = run(request_of(turn, 4));
+  EXPECT_EQ(next.ids, alone(request_of(turn, 4)));
+}
+
+TEST(Engine, PrefixesMakeRoomWhenMemoryIsShort) {
+  // Of two layers with 3 heads of 8: not enough for a sequence beside a copy of it.
+  Engine engine(model(), {.max_cache_bytes = 3 * kv_block_bytes(KVType::f32, 3, 8), .max_prefix_tokens = 1000});
+  for (int64_t i = 0; i < 6; ++i) {
+    std::vector<int64_t> ids;
+    for (int64_t k = 0; k < 20; ++k) ids.push_back((i * 11 + k * 5) % 60);
+    std::vector<int64_t> got;
+    engine.submit(request_of(ids, 12), [&](GenerationResult result) { got = ids_of(result); });
+    while (engine.step()) {
+    }
+    EXPECT_EQ(got, alone(request_of(ids, 12)));
+  }
+}
+
+TEST(Engine, CachesOfOtherTypesTakeLessMemoryAndKeepThePromises) {
+  std::vector<GenerationRequest> requests{request_of({7, 8, 9}, 20), request_of({3, 4, 5, 6, 7, 8, 9, 1}, 25)};
+  for (GenerationRequest& request : requests) request.config.output_logits = true;
+  int64_t before = std::numeric_limits<int64_t>::max();
+  for (const KVType type : {KVType::f32, KVType::bf16, KVType::q8}) {
+    const EngineOptions options{.cache_type = type};
+    const std::vector<GenerationResult> together = generate(model(), requests, options);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      ASSERT_FALSE(together[i].error);
+      GenerationRequest pieces = requests[i];
+      pieces.config.prefill_chunk_size = 1;
+      const std::vector<float> logits = generate(model(), {pieces}, options)[0].sequences.at(0).logits;
+      EXPECT_EQ(logits, together[i].sequences.at(0).logits);  // the bits
+    }
+    Engine engine(model(), options);
+    engine.submit(requests[0], {});
+    engine.step();
+    EXPECT_LT(engine.cache_bytes(), before);
+    before = engine.cache_bytes();
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Tests of attention() in kernels/kernels.hpp.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/every_isa.hpp"
 #include "transformers/base/error.hpp"
@@ -259,7 +260,7 @@ struct Sighted {
   std::vector<float> query, key, value, out;
   std::vector<int32_t> cu_seqlens{0}, key_lens, key_cu_seqlens{0}, query_positions, key_positions;
   std::vector<std::vector<float>> blocks;
-  std::vector<const float*> block_list;
+  std::vector<const void*> block_list;
   std::vector<int32_t> first_block{0};
   KVView view;
 
@@ -299,24 +300,25 @@ struct Sighted {
   }
 
   // The same out of blocks of a cache, filled a few tokens at a time.
-  std::vector<float> run_cached() {
+  std::vector<float> run_cached(KVType type = KVType::f32) {
     blocks.clear(), block_list.clear(), first_block.assign(1, 0);
     const int64_t stride = args.key_stride;
     for (std::size_t s = 0; s < key_lens.size(); ++s) {
       for (int64_t t = 0; t < key_lens[s];) {
         if (t % kKVBlockTokens == 0) {
-          blocks.emplace_back(static_cast<std::size_t>(kv_block_floats(args.num_key_value_heads, args.head_dim)), 0.0f);
+          const int64_t bytes = kv_block_bytes(type, args.num_key_value_heads, args.head_dim);
+          blocks.emplace_back(static_cast<std::size_t>(bytes / 4), 0.0f);
         }
         const int64_t count = std::min({int64_t{3}, kKVBlockTokens - t % kKVBlockTokens, key_lens[s] - t});
         const int64_t row = key_cu_seqlens[s] + t;
-        store_kv(key.data() + row * stride, stride, value.data() + row * stride, stride, count,
+        store_kv(type, key.data() + row * stride, stride, value.data() + row * stride, stride, count,
                  args.num_key_value_heads, args.head_dim, t % kKVBlockTokens, blocks.back().data());
         t += count;
       }
       first_block.push_back(static_cast<int32_t>(blocks.size()));
     }
     for (const auto& block : blocks) block_list.push_back(block.data());
-    view = {block_list, first_block};
+    view = {block_list, first_block, type};
     args.cache = &view;
     std::vector<float> result = run();
     args.cache = nullptr;
@@ -351,6 +353,40 @@ TEST_P(AttentionTest, CausalEqualsTheDefinition) {
   grouped.check();
   Sighted many(1, 1, 16, {{600, 600}, {40, 520}});
   many.check();
+}
+
+// Of every token and head, what bf16 and q8 make of it: the attention over that is the one over such a cache, to the
+// bit.
+TEST_P(AttentionTest, CachesOfOtherTypesHoldRoundedNumbers) {
+  const auto round_bf16 = [](float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+    std::memcpy(&x, &bits, 4);
+    return x;
+  };
+  for (const int64_t head_dim : {1, 5, 16, 33, 64}) {
+    Sighted batch(4, 2, head_dim, {{5, 5}, {1, 70}, {3, 290}});
+    const std::vector<float> key = batch.key, value = batch.value;
+    const std::vector<float> bf16 = batch.run_cached(KVType::bf16), q8 = batch.run_cached(KVType::q8);
+    for (std::vector<float>* numbers : {&batch.key, &batch.value}) {
+      for (float& x : *numbers) x = round_bf16(x);
+    }
+    const std::vector<float> of_bf16 = batch.run();
+    EXPECT_TRUE(same_bits(bf16.data(), of_bf16.data(), static_cast<int64_t>(bf16.size()))) << head_dim;
+    batch.key = key, batch.value = value;
+    for (std::vector<float>* numbers : {&batch.key, &batch.value}) {
+      for (auto row = numbers->begin(); row != numbers->end(); row += head_dim) {
+        float most = 0.0f;
+        for (int64_t d = 0; d < head_dim; ++d) most = std::max(most, std::abs(row[d]));
+        const float scale = most / 127.0f, inverse = 1.0f / scale;
+        for (int64_t d = 0; d < head_dim; ++d) row[d] = std::nearbyint(row[d] * inverse) * scale;
+      }
+    }
+    batch.point();
+    const std::vector<float> of_q8 = batch.run();
+    EXPECT_TRUE(same_bits(q8.data(), of_q8.data(), static_cast<int64_t>(q8.size()))) << head_dim;
+  }
 }
 
 TEST_P(AttentionTest, DefaultsToTheSequencesOwnRowsAndTheirOrder) {

@@ -62,7 +62,7 @@ std::vector<int> tokens_of(const Cache& cache, int64_t s, int64_t layer = 0) {
     std::vector<float> out(kWidth);
     const int32_t cu[] = {0, 1}, lens[] = {static_cast<int32_t>(length)}, at[] = {static_cast<int32_t>(i)};
     const int32_t keys[] = {0, lens[0]};
-    const KVView own{view.blocks, view.first_block.subspan(static_cast<std::size_t>(s))};
+    const KVView own{view.blocks, view.first_block.subspan(static_cast<std::size_t>(s)), view.type};
     attention({.query = query.data(),
                .query_stride = kWidth,
                .num_attention_heads = kHeads,
@@ -179,12 +179,11 @@ TEST(Cache, APassThatFailsLeavesItAsItWas) {
 }
 
 TEST(Cache, RefusesWhatDoesNotFit) {
-  Cache cache({.max_bytes = 3 * kv_block_floats(kHeads, kHeadDim) * int64_t{sizeof(float)}});
+  Cache cache({.max_bytes = 3 * kv_block_bytes(KVType::f32, kHeads, kHeadDim)});
   append(cache, {count(0, 20)});  // two layers, a block each
   EXPECT_ERROR(ErrorCode::limit,
                "past_key_values would take more than the " +
-                   std::to_string(3 * kv_block_floats(kHeads, kHeadDim) * int64_t{sizeof(float)}) +
-                   " bytes allowed (sequence 0)",
+                   std::to_string(3 * kv_block_bytes(KVType::f32, kHeads, kHeadDim)) + " bytes allowed (sequence 0)",
                append(cache, {count(20, 40)}));
   EXPECT_EQ(tokens_of(cache, 0), count(0, 20));
   EXPECT_ERROR(ErrorCode::invalid_argument, "past_key_values holds 1 sequences, the batch has 2",

@@ -116,5 +116,27 @@ TEST(TextGeneration, WrongOptionsAreNamed) {
   EXPECT_TRUE(generate.run(std::span<const Value>{}).empty());
 }
 
+TEST(TextGeneration, ConstraintsAreKept) {
+  const TextGeneration generate = make(R"({"max_new_tokens":9,"do_sample":true,"temperature":3.0,"eos_token_id":5})");
+  for (int64_t seed = 0; seed < 8; ++seed) {
+    const Value answer =
+        generate.run({"w3 w4"}, options({{"regex", "( w1| w22){3}"}, {"return_full_text", false}, {"seed", seed}}))[0];
+    std::string text = " " + text_of(answer);
+    ASSERT_TRUE(text.ends_with(" w5")) << text;
+    text.resize(text.size() - 3);
+    std::size_t count = 0;
+    for (std::size_t at = 0; at < text.size(); ++count) {
+      const std::size_t length = text.compare(at, 4, " w22") == 0 ? 4 : 3;
+      ASSERT_TRUE(length == 4 || text.compare(at, 3, " w1") == 0) << text;
+      at += length;
+    }
+    EXPECT_EQ(count, 3u);
+  }
+  EXPECT_ERROR(ErrorCode::unsupported, "\"not\" is not supported (json_schema: #)",
+               generate.run({"w3"}, options({{"json_schema", R"({"not": true})"}})));
+  EXPECT_ERROR(ErrorCode::invalid_argument, "no text satisfies it that the tokens of this model can write (constraint)",
+               generate.run({"w3"}, options({{"json_schema", R"({"type": "boolean"})"}})));
+}
+
 }  // namespace
 }  // namespace transformers

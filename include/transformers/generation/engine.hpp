@@ -15,10 +15,12 @@
 #include "transformers/base/callbacks.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/export.hpp"
+#include "transformers/generation/constraint.hpp"
 #include "transformers/generation/generation_config.hpp"
 #include "transformers/generation/logits_process.hpp"
 #include "transformers/generation/stopping_criteria.hpp"
 #include "transformers/generation/streamers.hpp"
+#include "transformers/kernels/kernels.hpp"
 
 namespace transformers {
 
@@ -38,6 +40,7 @@ struct GenerationRequest {
   PrefixConstrainedLogitsProcessor::Function prefix_allowed_tokens_fn;
   int64_t batch_id = 0;                                               // what that function is told
   std::shared_ptr<const StopStringCriteria::TokenTexts> token_texts;  // for stop_strings
+  std::shared_ptr<const Constraint> constraint;                       // which texts the answer may be
   std::shared_ptr<BaseStreamer> streamer;                             // not with beam search
   CancelToken cancel;
 };
@@ -68,6 +71,14 @@ struct EngineOptions {
   int64_t max_prefill_tokens = 2048;
   // Bytes of keys and values; 0: no limit. Requests wait for room; one that finds none alone fails with Error(limit).
   int64_t max_cache_bytes = 0;
+  // What keys and values are held as: half and a quarter of the memory, at the price of rounding.
+  KVType cache_type = KVType::f32;
+  // Tokens of earlier requests whose keys and values are kept, so that a prompt which begins as one of them did goes on
+  // from there. They make room when memory is short.
+  int64_t max_prefix_tokens = 0;
+  // A smaller decoder with the same vocabulary that guesses ahead (num_assistant_tokens) for requests of one sequence.
+  // The tokens are the same without, with the same seed also when they are drawn. Must outlive the engine.
+  const PretrainedModel* assistant_model = nullptr;
 };
 
 // submit() and cancel() may be called from any thread, step() from one at a time. Callbacks run inside step(), may

@@ -32,8 +32,10 @@ struct GenerateOptions {
   std::vector<std::shared_ptr<const StoppingCriteria>> stopping_criteria = {};
   PrefixConstrainedLogitsProcessor::Function prefix_allowed_tokens_fn = {};
   std::shared_ptr<const StopStringCriteria::TokenTexts> token_texts = nullptr;
+  std::shared_ptr<const Constraint> constraint = nullptr;
   std::shared_ptr<BaseStreamer> streamer = nullptr;  // for one prompt
   CancelToken cancel = {};
+  EngineOptions engine = {};
 };
 
 // Error(invalid_argument) naming the input or option that is wrong; the first error of a row ends the call.

@@ -55,12 +55,15 @@ struct TCPP_API GenerationConfig {
   std::optional<std::vector<int64_t>> decoder_start_token_id = {};  // one, or one for each row of the batch
   std::optional<int64_t> prefill_chunk_size = {};                   // tokens of a prompt in one forward pass
 
-  // Speculation, which Hugging Face uses to be faster: accepted, the tokens are the same without.
+  // Speculation: faster, the tokens are the same without.
   std::optional<int64_t> prompt_lookup_num_tokens = {}, max_matching_ngram_size = {};
   std::optional<int64_t> num_assistant_tokens = {};  // 20
 
   // Not in Hugging Face: what the random numbers of sampling are made from; without it each call draws its own.
   std::optional<int64_t> seed = {};
+  // Not in Hugging Face: what the answer's text must be, one of the three. See grammar.hpp.
+  Value json_schema = {};
+  std::optional<std::string> regex = {}, grammar = {};
 
   // Hugging Face's further fields, which change nothing here or are refused by check(): see generation_config.cpp.
   Value others = {};
@@ -85,6 +88,8 @@ struct TCPP_API GenerationConfig {
   // Error(invalid_argument) naming a field whose value is impossible, ids outside the vocabulary among them, and
   // Error(unsupported) naming one that is set and not supported. Difference from Hugging Face: top_p = 0 is refused.
   void check(int64_t vocab_size) const;
+  // Which of json_schema, regex and grammar is set; empty: none. Error(invalid_argument) for several.
+  std::string_view constraint_name() const;
 };
 
 inline constexpr int64_t kDefaultMaxLength = 20;

@@ -143,21 +143,26 @@ TCPP_API void gemm(const GemmArgs& args);
 
 // ---- keys and values of a cache -------------------------------------------------------------------------------------
 
+// What a cache holds its numbers as: float32; bf16, to nearest even; q8, 8 bits with a float32 scale for the key, and
+// one for the value, of each token and head. Arithmetic is float32 whatever they are.
+enum class KVType : uint8_t { f32, bf16, q8 };
+
 // Tokens in one block of a cache (nn/cache.hpp). A block holds keys and values of one layer, key/value head after
 // key/value head, in the layout in which the active ISA multiplies: nothing is rearranged when they are read.
 inline constexpr int64_t kKVBlockTokens = 32;
-// Floats in a block, a multiple of 16. A new block must be zeros: unwritten values are multiplied by 0.
-TCPP_API int64_t kv_block_floats(int64_t num_key_value_heads, int64_t head_dim);
+// A new block must be zeros: unwritten values are multiplied by 0.
+TCPP_API int64_t kv_block_bytes(KVType type, int64_t num_key_value_heads, int64_t head_dim);
 // Writes `count` rows of key and value [count, num_key_value_heads, head_dim], `key_stride` and `value_stride` floats
 // between rows, to the tokens first ... first + count - 1 of a block. By the calling thread alone.
-TCPP_API void store_kv(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
-                       int64_t num_key_value_heads, int64_t head_dim, int64_t first, float* block);
+TCPP_API void store_kv(KVType type, const float* key, int64_t key_stride, const float* value, int64_t value_stride,
+                       int64_t count, int64_t num_key_value_heads, int64_t head_dim, int64_t first, void* block);
 
 // Where attention reads the keys and values of a cache's layer: sequence i's token t is token t % kKVBlockTokens of
 // blocks[first_block[i] + t / kKVBlockTokens]. Blocks that no query can see (sliding windows) may be null.
 struct KVView {
-  std::span<const float* const> blocks;
+  std::span<const void* const> blocks;
   std::span<const int32_t> first_block;  // [batch + 1]
+  KVType type = KVType::f32;
 };
 
 // Attention of each query over the keys of its own sequence: softmax(q k^T * scale + biases) v, keys taken in tiles of

@@ -22,6 +22,7 @@ namespace transformers {
 struct CacheOptions {
   // Bytes that this cache and all its clones may hold together; 0: no limit. Error(limit) naming the sequence beyond.
   int64_t max_bytes = 0;
+  KVType type = KVType::f32;  // of the numbers held
 };
 
 // One conversation (or batch of them) at a time: not thread-safe, but caches that share blocks may be used by different
@@ -55,6 +56,10 @@ class TCPP_API Cache {
   // The sequences of `other`, filled by the same model, come behind this one's. Shares, copies nothing.
   // Error(invalid_argument) when the two are of different models.
   void append(const Cache& other);
+  // One more sequence, of no tokens.
+  void append_empty();
+  // Whether tokens can be taken back: not from a model with a memory.
+  bool can_crop() const noexcept;
   // Bytes of blocks held by this cache and its clones.
   int64_t bytes() const noexcept;
 
@@ -93,10 +98,10 @@ class TCPP_API Cache {
   struct Layer {
     int64_t num_key_value_heads = 0, head_dim = 0, sliding_window = 0;
     std::vector<std::vector<std::shared_ptr<Block>>> tables;  // [batch], a block for every kKVBlockTokens tokens
-    std::vector<const float*> blocks;                         // the tables one after another, as a KVView has them
+    std::vector<const void*> blocks;                          // the tables one after another, as a KVView has them
     std::vector<int32_t> first_block;
   };
-  std::shared_ptr<Block> new_block(std::size_t floats, std::size_t sequence) const;
+  std::shared_ptr<Block> new_block(std::size_t bytes, std::size_t sequence) const;
   void list_blocks(Layer& layer) const;
   void list_keys(const std::vector<Sequence>& sequences);
 
