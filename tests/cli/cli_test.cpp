@@ -272,19 +272,22 @@ void write_ids(const std::string& path, const std::vector<std::vector<int64_t>>&
 
 TEST_F(Cli, GenerateWritesWhatGenerateGives) {
   write_ids(path("in"), {{3, 4, 5}, {7, 8, 7}});
-  const std::string common = "generate " + kDecoder + " --inputs " + path("in") + " --output " + path("out") + " ";
+  const std::string common =
+      "generate " + kDecoder + " --inputs " + path("in") + " --output " + path("out") + " --eos-token-id none ";
   const auto sequences = [&](const std::string& options) {
     const Result r = run(common + options);
     EXPECT_EQ(r.status, 0) << r.err;
     EXPECT_EQ(r.out, "");
     const Tensor t = SafetensorsFile::open(path("out"))->tensor("sequences");
     EXPECT_EQ(t.dim(0), 2);
-    return std::vector<int64_t>(t.data<int64_t>(), t.data<int64_t>() + t.numel());
+    const std::span<const int64_t> all = t.span<int64_t>();
+    return std::vector<int64_t>(all.begin(), all.end());
   };
   const auto model = PretrainedModel::from_pretrained(kDecoder);
   const Tensor ids = SafetensorsFile::open(path("in"))->tensor("input_ids");
+  const Value options = Value::Object{{"max_new_tokens", 9}, {"eos_token_id", nullptr}};
   const GenerateOutput expected =
-      generate(*model, {.input_ids = ids}, GenerationConfig::from_pretrained(kDecoder).with({.max_new_tokens = 9}));
+      generate(*model, {.input_ids = ids}, GenerationConfig::from_pretrained(kDecoder).with(options));
   const std::span<const int64_t> want = expected.sequences.span<int64_t>();
   const std::vector<int64_t> plain(want.begin(), want.end());
   EXPECT_EQ(sequences("--max-new-tokens 9 --output-scores --output-logits"), plain);
@@ -314,7 +317,8 @@ TEST_F(Cli, GenerateSaysWhatIsWrong) {
   EXPECT_NE(error_of("--max-new-tokens 0", path("in")).find("max_new_tokens"), std::string::npos);
   EXPECT_NE(error_of("--num-return-sequences 2", path("in")).find("num_return_sequences"), std::string::npos);
   EXPECT_NE(error_of("--regex '[ab'", path("in")).find("tokenizer"), std::string::npos);  // the directory has none
-  EXPECT_NE(error_of("--max-new-tokens 60", path("in")).find("41 tokens, model maximum is 40"), std::string::npos);
+  EXPECT_NE(error_of("--max-new-tokens 60 --eos-token-id none", path("in")).find("41 tokens, model maximum is 40"),
+            std::string::npos);
   write_ids(path("wrong"), {{3}}, "inputs");
   EXPECT_NE(error_of("", path("wrong")).find("generate takes no input \"inputs\""), std::string::npos);
   EXPECT_NE(error_of("", path("missing")).find("missing"), std::string::npos);
@@ -397,7 +401,7 @@ TEST_F(Chat, HelpAndErrors) {
   EXPECT_NE(unknown.err.find("there is no command \"/nonsense\""), std::string::npos) << unknown.err;
   EXPECT_EQ(chat("--nonsense", "").status, 2);
   EXPECT_EQ(chat("--num-beams 2", "w3\n").status, 1);
-  EXPECT_NE(chat("--max-length 3", "w3 w4 w5\n").err.find("max_length"), std::string::npos);
+  EXPECT_NE(chat("--max-new-tokens none --max-length 3", "w3 w4 w5\n").err.find("max_length"), std::string::npos);
   write("model/tokenizer_config.json", R"({"tokenizer_class":"PreTrainedTokenizerFast","unk_token":"w0"})");
   EXPECT_NE(chat("", "w3\n").err.find("the model has no chat template"), std::string::npos);
 }
