@@ -75,7 +75,7 @@ class Printer final : public BaseStreamer {
 class Chat {
  public:
   explicit Chat(const ChatArguments& args) : system_(args.system) {
-    const auto files = ModelFiles::from_path(find_model(args.model).string(), args.load.map_mode);
+    const auto files = ModelFiles::from_path(find_model(args.model), args.load.map_mode);
     tokenizer_ = AutoTokenizer::from_files(files);
     if (tokenizer_->chat_template_names().empty()) {
       throw Error(ErrorCode::not_found, "the model has no chat template", args.model);
