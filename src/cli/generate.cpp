@@ -72,7 +72,7 @@ void run(const GenerateArguments& args) {
   options.engine.cache_type = args.cache_dtype;
   std::unique_ptr<PretrainedModel> assistant;
   if (!args.assistant.empty()) {
-    assistant = PretrainedModel::from_pretrained(find_model(args.assistant).string(), args.load);
+    assistant = PretrainedModel::from_pretrained(find_model(args.assistant), args.load);
     options.engine.assistant_model = assistant.get();
   }
   const GenerateOutput out = generate(*model, inputs, config, options);
@@ -124,7 +124,7 @@ void bench(const BenchArguments& args) {
   options.max_prefill_tokens = std::max(options.max_prefill_tokens, args.batch * args.prompt);
   std::unique_ptr<PretrainedModel> assistant;
   if (!args.assistant.empty()) {
-    assistant = PretrainedModel::from_pretrained(find_model(args.assistant).string(), args.load);
+    assistant = PretrainedModel::from_pretrained(find_model(args.assistant), args.load);
     options.assistant_model = assistant.get();
   }
   Engine engine(*model, options);
