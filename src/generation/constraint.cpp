@@ -10,6 +10,7 @@
 #include <array>
 #include <limits>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "scores.hpp"
@@ -80,14 +81,18 @@ class Constraint::Impl {
   Impl(Grammar grammar, std::vector<std::string> texts)
       : g_(std::move(grammar)), texts_(std::move(texts)), tree_(texts_) {
     // With the bytes that are tokens by themselves every text can be written token by token: whatever can be completed
-    // with them can be completed. Where they do not suffice, all bytes of all tokens are hoped to.
+    // with them can be completed. Where they do not suffice, all bytes of all tokens are hoped to, and a token counts
+    // only if another one can follow it.
     std::bitset<256> single, any;
     for (const std::string& text : texts_) {
       for (const char c : text) any.set(static_cast<unsigned char>(c));
       if (text.size() == 1) single.set(static_cast<unsigned char>(text[0]));
     }
     measure(single);
-    if (least_of_rule_[static_cast<std::size_t>(g_.root)] >= kFar) measure(any);
+    if (least_of_rule_[static_cast<std::size_t>(g_.root)] >= kFar) {
+      bytes_suffice_ = false;
+      measure(any);
+    }
     if (least_of_rule_[static_cast<std::size_t>(g_.root)] >= kFar) {
       throw Error(ErrorCode::invalid_argument, "no text satisfies it that the tokens of this model can write",
                   "constraint");
@@ -158,6 +163,7 @@ class Constraint::Impl {
     int32_t distance = 0;  // bytes to the nearest end
     std::array<int32_t, 256> next;
     std::unique_ptr<Mask> mask;
+    std::optional<bool> goes_on;  // see goes_on()
   };
   struct ItemsHash {
     std::size_t operator()(const std::vector<Item>& items) const noexcept {
@@ -314,6 +320,24 @@ class Constraint::Impl {
     return state;
   }
 
+  // Whether the text may end here, or any token may follow.
+  bool goes_on(int32_t state) {
+    if (states_[static_cast<std::size_t>(state)].accepting) return true;
+    if (const auto known = states_[static_cast<std::size_t>(state)].goes_on; known) return *known;
+    std::vector<int32_t> path(static_cast<std::size_t>(tree_.deepest) + 1);
+    path[0] = state;
+    bool any = false;
+    for (std::size_t i = 0; i < tree_.nodes.size() && !any;) {
+      const TokenTree::Node& node = tree_.nodes[i];
+      const int32_t here = next(path[static_cast<std::size_t>(node.depth) - 1], node.byte);
+      path[static_cast<std::size_t>(node.depth)] = here;
+      any = here != kDead && node.tokens > 0;
+      i = here == kDead ? static_cast<std::size_t>(node.after) : i + 1;
+    }
+    states_[static_cast<std::size_t>(state)].goes_on = any;
+    return any;
+  }
+
   // The tokens behind which the end is at most `far` bytes away.
   Mask walk(int32_t state, int64_t far) {
     Mask mask;
@@ -331,7 +355,7 @@ class Constraint::Impl {
       path_[static_cast<std::size_t>(node.depth)] = here;
       if (node.tokens > 0) {
         const int32_t distance = states_[static_cast<std::size_t>(here)].distance;
-        if (distance <= far) {
+        if (distance <= far && (bytes_suffice_ || goes_on(here))) {
           mask.nearest = std::min(mask.nearest, distance);
           mask.farthest = std::max(mask.farthest, distance);
           for (int32_t t = 0; t < node.tokens; ++t) {
@@ -364,6 +388,7 @@ class Constraint::Impl {
   const std::vector<std::string> texts_;
   const TokenTree tree_;
   std::vector<int32_t> least_of_rule_, least_at_;
+  bool bytes_suffice_ = true;
 
   std::mutex mutex_;  // guards what follows
   std::vector<State> states_;
