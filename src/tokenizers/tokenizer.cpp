@@ -729,7 +729,8 @@ std::vector<std::string> Tokenizer::token_texts() const {
   const std::vector<std::string> before = encode(kBefore, plain).tokens;
   // A vocabulary that cannot spell it has its own text for it.
   const std::string spelled = convert_tokens_to_string(before);
-  const std::string_view stands_before = spelled.find(kBefore) != std::string::npos ? kBefore : std::string_view(spelled);
+  const std::string_view stands_before =
+      spelled.find(kBefore) != std::string::npos ? kBefore : std::string_view(spelled);
   const bool fallback = impl_->decoder && decodes_with<ByteFallback>(*impl_->decoder);
   const bool byte_level = !fallback && impl_->decoder && decodes_with<ByteLevelDecoder>(*impl_->decoder);
   std::vector<std::string> texts(static_cast<std::size_t>(impl_->highest_id + 1));
