@@ -40,10 +40,16 @@ Value describe(const std::string& name) {
   std::map<std::string, int64_t> by_type;
   for (const std::string& weight : weights->names()) {
     const WeightFile::Entry& tensor = *weights->entry(weight);
-    if (!is_floating(tensor.dtype)) continue;  // buffers such as position_ids
-    const int64_t size = element_count(tensor.shape);
+    int64_t size = element_count(tensor.shape);
+    std::string type(to_string(tensor.dtype));
+    if (weights->entry(weight + "_scale") != nullptr) {  // integers of tcpp quantize: models/quantize.hpp
+      if (tensor.dtype == DType::u8) size *= 2;
+      type = tensor.dtype == DType::u8 ? "q4" : "q8";
+    } else if (!is_floating(tensor.dtype) || weight.ends_with(".weight_scale") || weight.ends_with(".weight_offset")) {
+      continue;  // buffers such as position_ids, scales of the integers
+    }
     parameters += size;
-    by_type[std::string(to_string(tensor.dtype))] += size;
+    by_type[type] += size;
   }
   std::string dtype;
   for (const auto& [type, count] : by_type) dtype += (dtype.empty() ? "" : ", ") + type;

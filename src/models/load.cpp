@@ -410,6 +410,13 @@ int64_t PretrainedModel::memory_bytes(const ModelFiles& files) {
       if (is_floating(entry.dtype) && !name.ends_with(kScaleSuffix) && !name.ends_with(kOffsetSuffix)) {
         const bool wide = entry.dtype == DType::f64 || entry.shape.size() == 1;
         bytes += static_cast<int64_t>(dtype_bytes(wide ? DType::f32 : entry.dtype, size));
+      } else if (integers) {  // a table of words that is only looked up, if anything
+        for (const std::string_view suffix : {kScaleSuffix, kOffsetSuffix}) {
+          const WeightFile::Entry* of_groups = list.weights->entry(name + std::string(suffix));
+          if (of_groups == nullptr) continue;
+          bytes += static_cast<int64_t>(dtype_bytes(of_groups->dtype, element_count(of_groups->shape)));
+          if (suffix == kScaleSuffix) bytes += size;
+        }
       }
       continue;
     }
