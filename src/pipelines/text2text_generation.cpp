@@ -80,6 +80,11 @@ void TranslationOptions::fields(FieldVisitor& f) {
 
 Text2TextGeneration::Text2TextGeneration(std::string_view task, std::string_view result, const PipelineOptions& options)
     : info_(find_task(task)), result_(result) {
+  if (!options.files && options.model.empty() && options.task.starts_with("translation_") &&
+      options.task != "translation_en_to_fr") {
+    throw Error(ErrorCode::invalid_argument, "the bundled model translates from en to fr: name one for this",
+                options.task);
+  }
   const std::shared_ptr<const ModelFiles> files = open_files(info_, options);
   tokenizer_ = AutoTokenizer::from_files(files, options.tokenizer);
   model_ = load_model(files, kHead, options.load);
