@@ -60,6 +60,15 @@ Value RopeConfig::parameters(float default_theta) const {
   return out;
 }
 
+Value rope_parameters_of(const Value& rope_parameters, std::string_view kind) {
+  const Value* own = rope_parameters.is_object() ? rope_parameters.find(kind) : nullptr;
+  if (own == nullptr || !own->is_object()) return {};
+  Value out = *own;
+  const Value* truncate = rope_parameters.find("truncate");
+  out.set("truncate", truncate != nullptr ? *truncate : Value());
+  return out;
+}
+
 RotaryEmbedding::RotaryEmbedding(const Value& parameters, int64_t head_dim, int64_t max_position_embeddings,
                                  const std::string& where)
     : max_position_embeddings_(max_position_embeddings) {
@@ -130,8 +139,9 @@ RotaryEmbedding::RotaryEmbedding(const Value& parameters, int64_t head_dim, int6
     for (std::size_t i = 0; i < half; ++i) {
       const float whole = 1.0f / inv_freq_[i];
       const float stretched = 1.0f / (static_cast<float>(factor) * whole);
-      const float ramp =
-          std::clamp((static_cast<float>(i) - static_cast<float>(low)) / static_cast<float>(high - low), 0.0f, 1.0f);
+      // The ramp has a step less than an odd dim has frequencies: of 3 columns, its one step is that of both.
+      const float step = static_cast<float>(std::min(i, static_cast<std::size_t>(std::max<int64_t>(dim_ / 2 - 1, 0))));
+      const float ramp = std::clamp((step - static_cast<float>(low)) / static_cast<float>(high - low), 0.0f, 1.0f);
       const float keep = 1.0f - ramp;
       inv_freq_[i] = stretched * (1.0f - keep) + inv_freq_[i] * keep;
     }

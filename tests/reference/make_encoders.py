@@ -148,6 +148,10 @@ CASES = [
                mlp_bias=True, hidden_activation="gelu_new", norm_eps=1e-3)),
     modernbert("model-thetas", "Model", MIXED, dict(num_hidden_layers=2, rope_parameters={"full_attention": {"rope_type": "linear", "rope_theta": 500.0, "factor": 2.0},
                "sliding_attention": {"rope_type": "default", "rope_theta": 70.0}})),
+    modernbert("model-yarn", "Model", MIXED, dict(num_hidden_layers=2, max_position_embeddings=64, rope_parameters={
+               "full_attention": {"rope_type": "yarn", "rope_theta": 100.0, "factor": 2.0, "original_max_position_embeddings": 32, "truncate": False},
+               "sliding_attention": {"rope_type": "yarn", "rope_theta": 500.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 8.0}}),
+               note="\"truncate\" counts beside the kinds of layers, not inside them"),
     modernbert("model-window-1", "Model", FULL, dict(num_hidden_layers=2, local_attention=1), mask=False, note="a token in a window of its own"),
     modernbert("model-long", "Model", ["1" * 60, "." * 25 + "1" * 35], dict(num_hidden_layers=2, local_attention=16, hidden_size=12, intermediate_size=20, num_attention_heads=2, vocab_size=40),
                note="longer than max_position_embeddings"),

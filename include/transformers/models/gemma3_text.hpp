@@ -43,14 +43,11 @@ struct Gemma3TextConfig : gemma2::Gemma2Config {
 
   std::vector<RotaryEmbedding> rotary_embeddings() const {
     RopeConfig full, sliding;
-    const auto of_kind = [&](std::string_view kind) {
-      const Value* own = rope.rope_parameters.find(kind);
-      return own != nullptr && own->is_object() ? *own : Value(Value::Object{{"rope_type", "default"}});
-    };
-    full.rope_parameters = of_kind("full_attention");
-    sliding.rope_parameters = of_kind("sliding_attention");
+    full.rope_parameters = rope_parameters_of(rope.rope_parameters, "full_attention");
+    sliding.rope_parameters = rope_parameters_of(rope.rope_parameters, "sliding_attention");
     // 4.x stretches the full layers alone.
     if (rope.rope_scaling.is_object()) {
+      if (!full.rope_parameters.is_object()) full.rope_parameters = Value(Value::Object{});
       for (const auto& [name, value] : rope.rope_scaling.as_object()) full.rope_parameters.set(name, value);
     }
     full.rope_theta = rope.rope_theta;

@@ -104,9 +104,7 @@ struct ModernBertConfig : PretrainedConfig {
   RotaryEmbedding rope(bool sliding) const {
     RopeConfig rope;
     rope.rope_theta = sliding ? local_rope_theta : global_rope_theta;
-    const Value* own =
-        rope_parameters.is_object() ? rope_parameters.find(sliding ? "sliding_attention" : "full_attention") : nullptr;
-    if (own != nullptr && own->is_object()) rope.rope_parameters = *own;
+    rope.rope_parameters = rope_parameters_of(rope_parameters, sliding ? "sliding_attention" : "full_attention");
     if (rope_scaling.is_object()) {
       if (!rope.rope_parameters.is_object()) rope.rope_parameters = Value(Value::Object{});
       for (const auto& [key, value] : rope_scaling.as_object()) rope.rope_parameters.set(key, value);

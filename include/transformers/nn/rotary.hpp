@@ -34,6 +34,11 @@ struct TCPP_API RopeConfig {
   Value parameters(float default_theta = 10000.0f) const;
 };
 
+// What rope_parameters says about the layers of one kind, "full_attention" or "sliding_attention", null where it says
+// nothing. "truncate" holds for all kinds: Hugging Face looks for it beside them, and takes it for true if it is not
+// there.
+TCPP_API Value rope_parameters_of(const Value& rope_parameters, std::string_view kind);
+
 class TCPP_API RotaryEmbedding {
  public:
   RotaryEmbedding() = default;
