@@ -58,6 +58,16 @@ const std::array<uint32_t, 256>& byte_characters() {
   return kTable;
 }
 
+// The same the other way round: whether a character stands for a byte.
+bool stands_for_byte(uint32_t c) {
+  static const auto kTable = [] {
+    std::array<bool, 512> table{};
+    for (const uint32_t character : byte_characters()) table[character] = true;
+    return table;
+  }();
+  return c < kTable.size() && kTable[c];
+}
+
 void append_character(std::string& out, uint32_t c) {  // below 2^11
   if (c < 0x80) {
     out += static_cast<char>(c);
@@ -80,8 +90,7 @@ bool spelled_in_bytes(std::string_view token) {
       c = (first & 0x1Fu) << 6 | (static_cast<unsigned char>(token[i + 1]) & 0x3Fu);
       length = 2;
     }
-    const auto& table = byte_characters();
-    if (std::ranges::find(table, c) == table.end()) return false;
+    if (!stands_for_byte(c)) return false;
     i += length;
   }
   return true;
@@ -90,7 +99,8 @@ bool spelled_in_bytes(std::string_view token) {
 class Vocabulary {
  public:
   explicit Vocabulary(const GgufFile& file) : file_(file), byte_level_(file.string("tokenizer.ggml.model") == "gpt2") {
-    for (const std::string_view token : file.strings("tokenizer.ggml.tokens")) tokens_.emplace_back(token);
+    const std::vector<std::string_view> tokens = file.strings("tokenizer.ggml.tokens");
+    tokens_.assign(tokens.begin(), tokens.end());
     types_ = file.integers("tokenizer.ggml.token_type");
     const auto check = [&](const char* key, std::size_t size) {
       if (size != 0 && size != tokens_.size()) {
@@ -107,10 +117,11 @@ class Vocabulary {
       phi3_ = arch == "phi3";
     }
     for (std::string& token : tokens_) respell(token);
-    for (std::size_t i = 0; i < tokens_.size(); ++i) ids_[tokens_[i]] = i;  // of two alike, the last
   }
 
-  std::string json() const {
+  std::string json() {
+    ids_.reserve(tokens_.size());
+    for (std::size_t i = 0; i < tokens_.size(); ++i) ids_[tokens_[i]] = i;  // of two alike, the last
     std::string out = R"({"version":"1.0","truncation":null,"padding":null,"added_tokens":)" + added_tokens();
     out += R"(,"normalizer":)" + normalizer() + R"(,"pre_tokenizer":)" + pre_tokenizer();
     out += R"(,"post_processor":)" + post_processor() + R"(,"decoder":)" + decoder();
@@ -285,18 +296,17 @@ class Vocabulary {
     constexpr std::size_t kLongest = 1024;  // bytes; cutting a longer token everywhere would take its length squared
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       const std::string_view token = tokens_[i];
-      if (token.size() > kLongest || ids_.at(std::string(token)) != i) continue;
+      if (token.size() > kLongest || ids_.at(token) != i) continue;
       const double score = gemma_ || scores.empty() ? -static_cast<double>(i) : double{scores[i]};
       const std::size_t first = all.size();
       for (std::size_t cut = 1; cut < token.size(); ++cut) {
         if (!starts_character(token[cut])) continue;
         const std::string_view left = token.substr(0, cut), right = token.substr(cut);
-        if (!ids_.contains(std::string(left)) || !ids_.contains(std::string(right))) continue;
+        if (!ids_.contains(left) || !ids_.contains(right)) continue;
         all.push_back({left, right, score, length(left), length(right)});
       }
       std::sort(all.begin() + static_cast<std::ptrdiff_t>(first), all.end(), [&](const Merge& a, const Merge& b) {
-        return std::pair(ids_.at(std::string(a.left)), ids_.at(std::string(a.right))) <
-               std::pair(ids_.at(std::string(b.left)), ids_.at(std::string(b.right)));
+        return std::pair(ids_.at(a.left), ids_.at(a.right)) < std::pair(ids_.at(b.left), ids_.at(b.right));
       });
     }
     std::stable_sort(all.begin(), all.end(), [](const Merge& a, const Merge& b) {
@@ -311,7 +321,7 @@ class Vocabulary {
   bool byte_level_, gemma_ = false, phi3_ = false;
   std::vector<std::string> tokens_;
   std::vector<int64_t> types_;
-  std::unordered_map<std::string, std::size_t> ids_;
+  std::unordered_map<std::string_view, std::size_t> ids_;  // of tokens_, made for json()
 };
 
 }  // namespace

@@ -91,7 +91,7 @@ class GgufWeights final : public WeightFile {
  private:
   // llama.cpp rotates neighbouring rows of a head, Hugging Face row i with row i + half: row 2 i + j of the file is row
   // j * half + i. Blocks lie along a row, so rows move whole.
-  static Tensor unpermuted(const Tensor& stored, int64_t heads) {
+  Tensor unpermuted(const Tensor& stored, int64_t heads) const {
     Tensor out = Tensor::zeros(stored.dtype(), stored.shape());
     if (stored.empty()) return out;
     const int64_t rows = stored.dim(0), half = rows / heads / 2;
@@ -105,6 +105,7 @@ class GgufWeights final : public WeightFile {
         }
       }
     }
+    file_->release({static_cast<const std::byte*>(stored.raw()), stored.bytes()});
     return out;
   }
 

@@ -23,6 +23,7 @@ using D = TCPP_DOT;
 constexpr int64_t kUnit = D::kStep;
 constexpr int64_t kUnitBytes = kPanel * kUnit;
 constexpr int64_t kIntAhead = 4096;  // bytes
+constexpr int64_t kMostGroup = 256;
 
 // Rows of a tile. Where registers suffice for the sums of integers and those over groups, both stay in them; else the
 // sums over groups are in memory.
@@ -60,29 +61,63 @@ int64_t data_bytes(const Geometry& z, const GemmWeight& w, int64_t g) {
   return g + 1 < z.groups ? z.data_bytes : z.last_units * kUnitBytes * w.bits / 8;
 }
 
+// A unit as one number.
+template <int64_t kBytes>
+struct UnitNumber;
+template <>
+struct UnitNumber<1> {
+  using Type = uint8_t;
+};
+template <>
+struct UnitNumber<2> {
+  using Type = uint16_t;
+};
+template <>
+struct UnitNumber<4> {
+  using Type = uint32_t;
+};
+
 void int_pack(const IntegerRows& rows, int64_t count, int64_t k, const GemmWeight& w, void* panel) noexcept {
+  using Unit = UnitNumber<kUnit>::Type;
   const Geometry z(k, w);
   const int64_t scale = w.half_scales ? 2 : 4;
+  const auto move = [&](char* to, const char* from) __attribute__((always_inline)) {
+    if (scale == 2) {
+      __builtin_memcpy(to, from, 2);
+    } else {
+      __builtin_memcpy(to, from, 4);
+    }
+  };
   for (int64_t g = 0; g < z.groups; ++g) {
     char* const data = static_cast<char*>(panel) + g * z.group_bytes;
     const int64_t bytes = data_bytes(z, w, g), first = g * w.group, left = k - first;
-    for (int64_t i = 0; i < bytes + scale * kPanel * (w.offsets ? 2 : 1); ++i) data[i] = 0;
     const int64_t n = left < w.group ? left : w.group, half = z.units / 2;
+    // What no row or no step of k fills is zero.
+    if (count < kPanel || n < w.group) __builtin_memset(data, 0, bytes + scale * kPanel * (w.offsets ? 2 : 1));
     for (int64_t j = 0; j < count; ++j) {
-      const uint8_t* const from = rows.q + j * k + first;
-      for (int64_t i = 0; i < n; ++i) {
-        const int64_t unit = i / kUnit;
-        if (w.bits == 4) {
-          char& to = data[(unit % half * kPanel + j) * kUnit + i % kUnit];
-          to = static_cast<char>(to | (unit < half ? from[i] : from[i] << 4));
-        } else {
-          data[(unit * kPanel + j) * kUnit + i % kUnit] = static_cast<char>(from[i]);
-        }
+      const uint8_t* from = rows.q + j * k + first;
+      uint8_t padded[kMostGroup];
+      if (n < w.group) {
+        __builtin_memset(padded, 0, w.group);
+        __builtin_memcpy(padded, from, n);
+        from = padded;
       }
-      for (int64_t i = 0; i < scale; ++i) {
-        data[bytes + j * scale + i] = rows.scales[(j * z.groups + g) * scale + i];
-        if (w.offsets) data[bytes + z.scale_bytes + j * scale + i] = rows.offsets[(j * z.groups + g) * scale + i];
+      const auto unit = [&](int64_t i) __attribute__((always_inline)) {
+        Unit number;
+        __builtin_memcpy(&number, from + i * kUnit, kUnit);
+        return number;
+      };
+      const auto put = [&](int64_t i, Unit number) __attribute__((always_inline)) {
+        __builtin_memcpy(data + (i * kPanel + j) * kUnit, &number, kUnit);
+      };
+      if (w.bits == 4) {
+        for (int64_t i = 0; i < half; ++i) put(i, static_cast<Unit>(unit(i) | unit(i + half) << 4));
+      } else {
+        const int64_t units = g + 1 < z.groups ? z.units : z.last_units;
+        for (int64_t i = 0; i < units; ++i) put(i, unit(i));
       }
+      move(data + bytes + j * scale, rows.scales + (j * z.groups + g) * scale);
+      if (w.offsets) move(data + bytes + z.scale_bytes + j * scale, rows.offsets + (j * z.groups + g) * scale);
     }
   }
 }
@@ -158,8 +193,6 @@ TCPP_INLINE void round_group(const float* x, int64_t n, const GemmWeight& w, D::
     *static_cast<int32_t*>(sum) = t == t ? -w.zero * static_cast<int32_t>(s) : 0;
   }
 }
-
-constexpr int64_t kMostGroup = 256;
 
 void int_copy(const float* a, int64_t lda, int64_t rows, int64_t k, const GemmWeight& w, float* to) noexcept {
   const Geometry z(k, w);

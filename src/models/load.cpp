@@ -42,7 +42,8 @@ class Loader final : public WeightVisitor {
         prefix_(std::string(base_model_prefix) + "."),
         dtype_(dtype),
         vocab_size_(vocab_size),
-        cancel_(cancel) {}
+        cancel_(cancel),
+        memory_(source.total_bytes()) {}
 
   // The model that config.json asks for, without weights; `config` is what it says.
   static std::unique_ptr<PretrainedModel> make(const ModelFiles& files, const Head* head, const LoadOptions& options,
@@ -290,7 +291,7 @@ class Loader final : public WeightVisitor {
 
   void pack(const std::vector<MatrixPart>& parts, PackedWeight& weight) {
     weight.format = choose_format(parts, dtype_, weight.out_features == vocab_size_);
-    weight.bytes = pack_parts(parts, weight, source_);
+    weight.bytes = pack_parts(parts, weight, source_, memory_);
     packed_integers_ = packed_integers_ || weight.format.kind == WeightFormat::Kind::integers;
   }
 
@@ -299,6 +300,7 @@ class Loader final : public WeightVisitor {
   WeightType dtype_;
   int64_t vocab_size_;
   const CancelToken& cancel_;
+  PackedMemory memory_;
   std::set<std::string, std::less<>> used_, present_;
   bool listing_ = false, packed_integers_ = false;
   std::map<std::string, MatrixUse> matrices_;  // by the checkpoint's names
@@ -443,6 +445,7 @@ std::unique_ptr<PretrainedModel> Loader::load(const std::shared_ptr<const ModelF
   // Integers are there in the files: asking for q8 or q4 again would round what is kept more precise.
   const WeightType wanted =
       options.dtype == WeightType::stored && quantized == WeightType::bf16 ? *quantized : options.dtype;
+  const ParallelScope scope;  // hundreds of matrices, each packed in a fraction of a millisecond
   Loader loader(*weights, model->base_model_prefix(), wanted, model->vocab_size(), options.cancel);
   loader.fill(*model);
   model->dtype_ = options.dtype != WeightType::stored ? options.dtype

@@ -19,50 +19,60 @@ bool is_integers(const WeightFormat& format) { return format.kind == Kind::integ
 
 int64_t groups_of(int64_t k, int64_t group) { return (k + group - 1) / group; }
 
-// Rows of integers in the making.
-struct IntegerSlice {
-  std::vector<uint8_t> q;              // [rows, k]
-  std::vector<float> scales, offsets;  // [rows, groups]
-};
-
-// Rows [begin, end) of a part whose stored format is of integers, as they are.
-IntegerSlice read_integers(const MatrixPart& part, const WeightFormat& stored, int64_t begin, int64_t end, int64_t k) {
-  const int64_t rows = end - begin, groups = groups_of(k, stored.group);
-  IntegerSlice slice;
-  slice.q.resize(static_cast<std::size_t>(rows * k));
-  slice.scales.resize(static_cast<std::size_t>(rows * groups));
-  slice.offsets.resize(slice.scales.size());
+// The integers q [rows, k] of rows [begin, end) of a part whose stored format is of integers, as they are.
+void read_integers(const MatrixPart& part, const WeightFormat& stored, int64_t begin, int64_t end, int64_t k,
+                   uint8_t* q) {
+  const int64_t rows = end - begin, count = rows * k;
   const Tensor source = part.weight.slice(begin, end);
   const auto* bytes = static_cast<const uint8_t*>(source.raw());
   if (is_block_format(source.dtype())) {
-    std::vector<int8_t> q(slice.q.size());
-    decode_blocks(source.dtype(), bytes, rows * k, q.data(), slice.scales.data(), slice.offsets.data());
-    for (std::size_t i = 0; i < q.size(); ++i)
-      slice.q[i] = static_cast<uint8_t>(q[i] + (stored.offsets ? 0 : stored.zero));
-    return slice;
-  }
-  if (source.dtype() == DType::i8) {
-    for (std::size_t i = 0; i < slice.q.size(); ++i) slice.q[i] = static_cast<uint8_t>(bytes[i] ^ 0x80u);  // plus 128
+    decode_blocks(source.dtype(), bytes, count, reinterpret_cast<int8_t*>(q), nullptr, nullptr);
+    const auto zero = static_cast<uint8_t>(stored.offsets ? 0 : stored.zero);
+    for (int64_t i = 0; zero != 0 && i < count; ++i) q[i] = static_cast<uint8_t>(q[i] + zero);
+  } else if (source.dtype() == DType::i8) {
+    for (int64_t i = 0; i < count; ++i) q[i] = static_cast<uint8_t>(bytes[i] ^ 0x80u);  // plus 128
   } else {
-    const int64_t row_bytes = (k + 1) / 2;
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t i = 0; i < k; ++i) {
-        const int pair = bytes[r * row_bytes + i / 2];
-        slice.q[static_cast<std::size_t>(r * k + i)] = static_cast<uint8_t>(i % 2 == 0 ? pair & 15 : pair >> 4);
+    for (int64_t r = 0; r < rows; ++r, q += k, bytes += (k + 1) / 2) {
+      for (int64_t i = 0; i + 1 < k; i += 2) {
+        q[i] = static_cast<uint8_t>(bytes[i / 2] & 15), q[i + 1] = static_cast<uint8_t>(bytes[i / 2] >> 4);
       }
+      if (k % 2 != 0) q[k - 1] = static_cast<uint8_t>(bytes[k / 2] & 15);
     }
   }
-  widen(DType::f16, part.scales.slice(begin, end).raw(), rows * groups, slice.scales.data());
-  if (stored.offsets) widen(DType::f16, part.offsets.slice(begin, end).raw(), rows * groups, slice.offsets.data());
-  return slice;
 }
 
-// The same integers in a format that holds them without loss, into q [rows, k] and the scales' bytes.
-void convert(const IntegerSlice& from, const WeightFormat& stored, const WeightFormat& to, int64_t rows, int64_t k,
-             uint8_t* q, std::byte* scales, std::byte* offsets) {
-  const int shift = to.offsets || stored.offsets ? 0 : to.zero - stored.zero;
-  for (int64_t i = 0; i < rows * k; ++i) q[i] = static_cast<uint8_t>(from.q[static_cast<std::size_t>(i)] + shift);
-  const int64_t groups = groups_of(k, to.group), stored_groups = groups_of(k, stored.group);
+// Scales and offsets of integers, [rows, groups].
+struct Scales {
+  std::vector<float> scales, offsets;
+};
+Scales read_scales(const MatrixPart& part, const WeightFormat& stored, int64_t begin, int64_t end, int64_t k) {
+  const int64_t count = (end - begin) * groups_of(k, stored.group);
+  Scales out;
+  out.scales.resize(static_cast<std::size_t>(count)), out.offsets.resize(out.scales.size());
+  if (is_block_format(part.weight.dtype())) {
+    const Tensor source = part.weight.slice(begin, end);
+    decode_blocks(source.dtype(), source.raw(), (end - begin) * k, nullptr, out.scales.data(), out.offsets.data());
+  } else {
+    widen(DType::f16, part.scales.slice(begin, end).raw(), count, out.scales.data());
+    if (stored.offsets) widen(DType::f16, part.offsets.slice(begin, end).raw(), count, out.offsets.data());
+  }
+  return out;
+}
+
+// The same as bytes, for a format that holds them without loss.
+void convert_scales(const MatrixPart& part, const WeightFormat& stored, const WeightFormat& to, int64_t begin,
+                    int64_t end, int64_t k, std::byte* scales, std::byte* offsets) {
+  const int64_t rows = end - begin, groups = groups_of(k, to.group), stored_groups = groups_of(k, stored.group);
+  if (stored.half_scales && to.half_scales && stored.group == to.group && stored.offsets == to.offsets) {
+    if (is_block_format(part.weight.dtype())) {
+      return copy_half_scales(part.weight.dtype(), part.weight.slice(begin, end).raw(), rows * k, scales, offsets);
+    }
+    const auto bytes = static_cast<std::size_t>(rows * groups * 2);
+    std::memcpy(scales, part.scales.slice(begin, end).raw(), bytes);
+    if (to.offsets) std::memcpy(offsets, part.offsets.slice(begin, end).raw(), bytes);
+    return;
+  }
+  const Scales from = read_scales(part, stored, begin, end, k);
   const auto put = [&](std::byte* list, int64_t at, float value) {
     if (to.half_scales) {
       const uint16_t half = float_to_half(value);
@@ -160,8 +170,10 @@ void fill_integers(const MatrixPart& part, const WeightFormat& format, int64_t b
                    std::byte* scales, std::byte* offsets) {
   const WeightFormat stored = part.stored();
   if (is_integers(stored) && both(stored, format) == format) {
-    const IntegerSlice slice = read_integers(part, stored, begin, end, part.k);
-    return convert(slice, stored, format, end - begin, part.k, q, scales, offsets);
+    read_integers(part, stored, begin, end, part.k, q);
+    const int shift = format.offsets || stored.offsets ? 0 : format.zero - stored.zero;
+    for (int64_t i = 0; shift != 0 && i < (end - begin) * part.k; ++i) q[i] = static_cast<uint8_t>(q[i] + shift);
+    return convert_scales(part, stored, format, begin, end, part.k, scales, offsets);
   }
   std::vector<float> wide(static_cast<std::size_t>((end - begin) * part.k));
   rows_to_float(part, begin, end, wide.data());
@@ -172,18 +184,37 @@ void fill_integers(const MatrixPart& part, const WeightFormat& format, int64_t b
 void pack_integers(std::span<const MatrixPart> parts, const WeightFormat& format, int64_t begin, int64_t end, int64_t n,
                    int64_t k, std::byte* packed) {
   const int64_t groups = groups_of(k, format.group), scale_bytes = groups * (format.half_scales ? 2 : 4);
-  const auto rows = static_cast<std::size_t>(end - begin);
-  std::vector<uint8_t> q(rows * static_cast<std::size_t>(k));
-  std::vector<std::byte> scales(rows * static_cast<std::size_t>(scale_bytes)),
-      offsets(format.offsets ? scales.size() : 0);
+  // Kept by each thread: fresh memory for every slice would cost as much as filling it.
+  static thread_local std::vector<std::byte> scratch;
+  const int64_t rows = end - begin, q_bytes = (rows * k + 3) / 4 * 4, all_scales = rows * scale_bytes;
+  const auto bytes = static_cast<std::size_t>(q_bytes + all_scales * (format.offsets ? 2 : 1));
+  if (scratch.size() < bytes) scratch.resize(bytes);
+  auto* const q = reinterpret_cast<uint8_t*>(scratch.data());
+  std::byte* const scales = scratch.data() + q_bytes;
+  std::byte* const offsets = format.offsets ? scales + all_scales : nullptr;
   for_parts(parts, begin, end, [&](const MatrixPart& part, int64_t b, int64_t e, int64_t at) {
-    fill_integers(part, format, b, e, q.data() + at * k, scales.data() + at * scale_bytes,
-                  format.offsets ? offsets.data() + at * scale_bytes : nullptr);
+    fill_integers(part, format, b, e, q + at * k, scales + at * scale_bytes,
+                  format.offsets ? offsets + at * scale_bytes : nullptr);
   });
-  pack_rows(format, QuantizedRows{q.data(), scales.data(), offsets.data()}, begin, end - begin, n, k, packed);
+  pack_rows(format, QuantizedRows{q, scales, offsets}, begin, rows, n, k, packed);
 }
 
 }  // namespace
+
+PackedMemory::PackedMemory(int64_t expected_bytes)
+    : piece_bytes_(static_cast<std::size_t>(std::clamp<int64_t>(expected_bytes, 0, int64_t{32} << 20))) {}
+
+std::shared_ptr<std::byte> PackedMemory::take(std::size_t bytes) {
+  bytes = (bytes + 63) / 64 * 64;
+  if (bytes > piece_bytes_) return allocate_bytes(bytes);
+  if (bytes > left_) {
+    piece_ = allocate_bytes(piece_bytes_);
+    used_ = 0, left_ = piece_bytes_;
+  }
+  std::shared_ptr<std::byte> memory(piece_, piece_.get() + used_);
+  used_ += bytes, left_ -= bytes;
+  return memory;
+}
 
 // [n, k] -> [k, n]
 Tensor transpose(const Tensor& tensor) {
@@ -243,14 +274,16 @@ void rows_to_float(const MatrixPart& part, int64_t begin, int64_t end, float* ou
     return;
   }
   const WeightFormat stored = part.stored();
-  const IntegerSlice slice = read_integers(part, stored, begin, end, part.k);
+  std::vector<uint8_t> q(static_cast<std::size_t>((end - begin) * part.k));
+  read_integers(part, stored, begin, end, part.k, q.data());
+  const Scales slice = read_scales(part, stored, begin, end, part.k);
   const int64_t groups = groups_of(part.k, stored.group);
   for (int64_t r = 0; r < end - begin; ++r) {
     for (int64_t i = 0; i < part.k; ++i) {
       const auto at = static_cast<std::size_t>(r * part.k + i);
       const auto g = static_cast<std::size_t>(r * groups + i / stored.group);
-      out[at] = stored.offsets ? static_cast<float>(slice.q[at]) * slice.scales[g] + slice.offsets[g]
-                               : static_cast<float>(slice.q[at] - stored.zero) * slice.scales[g];
+      out[at] = stored.offsets ? static_cast<float>(q[at]) * slice.scales[g] + slice.offsets[g]
+                               : static_cast<float>(q[at] - stored.zero) * slice.scales[g];
     }
   }
 }
@@ -300,12 +333,17 @@ Tensor round_to_bf16(const Tensor& tensor) {
 }
 
 std::shared_ptr<const std::byte> pack_parts(std::span<const MatrixPart> parts, const PackedWeight& weight,
-                                            const WeightSource& source) {
+                                            const WeightSource& source, PackedMemory& memory) {
   const int64_t n = weight.out_features, k = weight.in_features;
-  std::shared_ptr<std::byte> packed = allocate_bytes(packed_bytes(weight.format, n, k));
-  // About 1 MiB a task: enough to keep threads busy, little enough to give the pages back early.
+  std::shared_ptr<std::byte> packed = memory.take(packed_bytes(weight.format, n, k));
+  // About a quarter MiB a task: little enough for the first-level caches and to keep threads busy with small matrices.
   const int64_t panel = panel_rows(weight.format), panel_bytes = panel * k * (is_integers(weight.format) ? 1 : 4);
-  const int64_t step = panel * std::max<int64_t>(1, (int64_t{1} << 20) / std::max<int64_t>(panel_bytes, 1));
+  const int64_t step = panel * std::max<int64_t>(1, (int64_t{1} << 18) / std::max<int64_t>(panel_bytes, 1));
+  const auto release = [&](const MatrixPart& part, int64_t begin, int64_t end) {
+    for (const Tensor* tensor : {&part.weight, &part.scales, &part.offsets}) {
+      if (tensor->defined()) source.release(tensor->slice(begin, end));
+    }
+  };
   parallel_for((n + step - 1) / step, [&](int64_t task) {
     const int64_t begin = task * step, end = std::min(n, begin + step);
     if (is_integers(weight.format)) {
@@ -313,12 +351,10 @@ std::shared_ptr<const std::byte> pack_parts(std::span<const MatrixPart> parts, c
     } else {
       pack_floats(parts, weight.format, begin, end, n, k, packed.get());
     }
-    for_parts(parts, begin, end, [&](const MatrixPart& part, int64_t b, int64_t e, int64_t) {
-      for (const Tensor* tensor : {&part.weight, &part.scales, &part.offsets}) {
-        if (tensor->defined()) source.release(tensor->slice(b, e));
-      }
-    });
+    for_parts(parts, begin, end, [&](const MatrixPart& part, int64_t b, int64_t e, int64_t) { release(part, b, e); });
   });
+  // Reading a slice brings pages before it back: the system maps several at a time.
+  for_parts(parts, 0, n, [&](const MatrixPart& part, int64_t b, int64_t e, int64_t) { release(part, b, e); });
   return packed;
 }
 

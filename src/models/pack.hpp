@@ -1,9 +1,10 @@
 // What it is: how the tensors of a checkpoint become packed weights: which format, and the conversion, slice by slice.
 // Where it stands: src/models; load.cpp finds the tensors, quantize.cpp writes the same integers to files.
-// Usage: `weight.format = choose_format(parts, WeightType::q8, false);  weight.bytes = pack_parts(parts, weight,
-// source);`
+// Usage: `weight.format = choose_format(parts, WeightType::q8, false);
+//         weight.bytes = pack_parts(parts, weight, source, memory);`
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <span>
@@ -33,10 +34,24 @@ struct MatrixPart {
 // over the vocabulary stays q8 under q4: its errors fall on the logits themselves.
 WeightFormat choose_format(std::span<const MatrixPart> parts, WeightType wanted, bool over_vocabulary);
 
+// Memory for packed weights, one behind the other in large pieces: huge pages serve small matrices too, and what is
+// fetched ahead at the end of one matrix is the beginning of the next. A piece lives as long as any weight in it.
+class PackedMemory {
+ public:
+  // `expected_bytes` of all weights: no piece is larger.
+  explicit PackedMemory(int64_t expected_bytes);
+  // Aligned to 64 bytes.
+  std::shared_ptr<std::byte> take(std::size_t bytes);
+
+ private:
+  std::size_t piece_bytes_, used_ = 0, left_ = 0;
+  std::shared_ptr<std::byte> piece_;
+};
+
 // Packs the parts, stacked along their rows, into weight.format. On all threads, a slice of rows at a time, whose pages
 // `source` is given back as soon as they have been read: a matrix is never resident as a whole beside what it becomes.
 std::shared_ptr<const std::byte> pack_parts(std::span<const MatrixPart> parts, const PackedWeight& weight,
-                                            const WeightSource& source);
+                                            const WeightSource& source, PackedMemory& memory);
 
 // The rows of a part as float32, dense.
 void rows_to_float(const MatrixPart& part, int64_t begin, int64_t end, float* out);

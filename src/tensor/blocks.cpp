@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <cstring>
 
 namespace transformers {
 namespace {
@@ -51,51 +52,60 @@ void k_nibbles(const uint8_t* bytes, int8_t* q) {
   }
 }
 
-void decode_block(DType dtype, const uint8_t* block, int8_t* q, float* scales, float* offsets) {
+void block_scales(DType dtype, const uint8_t* block, float* scales, float* offsets) {
+  switch (dtype) {
+    case DType::q4_k:
+    case DType::q5_k:
+      return k_scales(block, scales, offsets);
+    case DType::q6_k: {
+      const float d = half_at(block + 208);
+      for (int g = 0; g < 16; ++g) scales[g] = d * static_cast<float>(static_cast<int8_t>(block[192 + g]));
+      return;
+    }
+    default:
+      scales[0] = half_at(block);
+      if (block_has_offset(dtype)) offsets[0] = half_at(block + 2);
+  }
+}
+
+void block_integers(DType dtype, const uint8_t* block, int8_t* q) {
   switch (dtype) {
     case DType::q4_0:
-      scales[0] = half_at(block);
       nibbles(block + 2, q);
       return shift(q, 32, -8);
     case DType::q4_1:
-      scales[0] = half_at(block);
-      offsets[0] = half_at(block + 2);
       return nibbles(block + 4, q);
     case DType::q5_0:
-      scales[0] = half_at(block);
       nibbles(block + 6, q);
       add_fifth_bits(block + 2, q);
       return shift(q, 32, -16);
     case DType::q5_1:
-      scales[0] = half_at(block);
-      offsets[0] = half_at(block + 2);
       nibbles(block + 8, q);
       return add_fifth_bits(block + 4, q);
     case DType::q8_0:
-      scales[0] = half_at(block);
-      for (int i = 0; i < 32; ++i) q[i] = static_cast<int8_t>(block[2 + i]);
+      std::memcpy(q, block + 2, 32);
       return;
     case DType::q4_k:
-      k_scales(block, scales, offsets);
       return k_nibbles(block + 16, q);
     case DType::q5_k:
-      k_scales(block, scales, offsets);
       k_nibbles(block + 48, q);
       // Bit g of byte i is the fifth bit of number i of group g.
       for (int i = 0; i < 256; ++i) q[i] = static_cast<int8_t>(q[i] | (block[16 + i % 32] >> (i / 32) & 1) << 4);
       return;
-    case DType::q6_k: {
-      const float d = half_at(block + 208);
-      for (int g = 0; g < 16; ++g) scales[g] = d * static_cast<float>(static_cast<int8_t>(block[192 + g]));
+    case DType::q6_k:
       // Each half of 128 numbers: 64 bytes of low halves, then 32 bytes of four 2-bit parts.
-      for (int i = 0; i < 256; ++i) {
-        const int half = i / 128, quarter = i % 128 / 32, j = i % 32;
-        const int low = block[half * 64 + quarter % 2 * 32 + j] >> (quarter / 2 * 4) & 15;
-        const int high = block[128 + half * 32 + j] >> (quarter * 2) & 3;
-        q[i] = static_cast<int8_t>((low | high << 4) - 32);
+      for (int half = 0; half < 2; ++half) {
+        const uint8_t *const low = block + half * 64, *const high = block + 128 + half * 32;
+        for (int j = 0; j < 32; ++j) {
+          q[j] = static_cast<int8_t>((low[j] & 15) | (high[j] & 3) << 4);
+          q[32 + j] = static_cast<int8_t>((low[32 + j] & 15) | (high[j] >> 2 & 3) << 4);
+          q[64 + j] = static_cast<int8_t>(low[j] >> 4 | (high[j] >> 4 & 3) << 4);
+          q[96 + j] = static_cast<int8_t>(low[32 + j] >> 4 | high[j] >> 6 << 4);
+        }
+        shift(q, 128, -32);
+        q += 128;
       }
       return;
-    }
     default:
       assert(false);
   }
@@ -131,11 +141,26 @@ void decode_blocks(DType dtype, const void* blocks, int64_t count, int8_t* q, fl
   const auto* block = static_cast<const uint8_t*>(blocks);
   const auto [elements, bytes] = dtype_block(dtype);
   const int64_t groups = elements / block_group(dtype);
-  if (!block_has_offset(dtype) && offsets != nullptr) std::fill_n(offsets, count / block_group(dtype), 0.0f);
+  if (!block_has_offset(dtype) && scales != nullptr && offsets != nullptr)
+    std::fill_n(offsets, count / block_group(dtype), 0.0f);
   for (int64_t i = 0; i < count; i += elements, block += bytes) {
-    decode_block(dtype, block, q + i, scales, offsets);
+    if (q != nullptr) block_integers(dtype, block, q + i);
+    if (scales == nullptr) continue;
+    block_scales(dtype, block, scales, offsets);
     scales += groups;
     if (offsets != nullptr) offsets += groups;
+  }
+}
+
+void copy_half_scales(DType dtype, const void* blocks, int64_t count, void* scales, void* offsets) {
+  const auto* block = static_cast<const uint8_t*>(blocks);
+  const auto [elements, bytes] = dtype_block(dtype);
+  auto *scale = static_cast<uint8_t*>(scales), *offset = static_cast<uint8_t*>(offsets);
+  for (int64_t i = 0; i < count; i += elements, block += bytes, scale += 2) {
+    std::memcpy(scale, block, 2);
+    if (!block_has_offset(dtype)) continue;
+    std::memcpy(offset, block + 2, 2);
+    offset += 2;
   }
 }
 
@@ -147,7 +172,8 @@ void dequantize(DType dtype, const void* blocks, int64_t count, float* out) {
   int8_t q[kMostElements];
   float scales[kMostGroups], offsets[kMostGroups];
   for (int64_t begin = 0; begin < count; begin += elements, block += bytes) {
-    decode_block(dtype, block, q, scales, offsets);
+    block_integers(dtype, block, q);
+    block_scales(dtype, block, scales, offsets);
     for (int64_t i = 0; i < elements; ++i) {
       const float product = scales[i / group] * static_cast<float>(q[i]);
       // Without an offset nothing is added, so that a product of -0 stays one.

@@ -252,7 +252,9 @@ class Loader {
     }
     config_ = read_object(files_, kTokenizerConfigFile);
     config_where_ = files_.where(kTokenizerConfigFile);
-    choose_class(has_json);
+    std::string json_text;
+    if (has_json) json_text = files_.read_text(kTokenizerFile);
+    choose_class(has_json, json_text);
     if (class_->model == ModelKind::sentencepiece || class_->model == ModelKind::ctrl) {
       if (can_build()) {
         has_json = false;
@@ -260,7 +262,8 @@ class Loader {
         class_ = &class_of("");  // tokenizer.json as it stands
       }
     }
-    if (has_json) json_ = read_tokenizer_json(files_.read_text(kTokenizerFile), files_.where(kTokenizerFile));
+    if (has_json) json_ = read_tokenizer_json(json_text, files_.where(kTokenizerFile));
+    json_text = std::string();
     tokens_ = read_token_config(files_, config_, json_ ? &*json_ : nullptr);
 
     if (!has_json) read_pieces();
@@ -298,13 +301,13 @@ class Loader {
   }
 
  private:
-  void choose_class(bool has_json) {
+  void choose_class(bool has_json, std::string_view json_text) {
     const Value model_config = read_object(files_, kConfigFile);
     const std::string model_type = get_string(model_config, "model_type", files_.where(kConfigFile)).value_or("");
     std::optional<std::string> declared = get_string(config_, "tokenizer_class", config_where_);
     if (!declared || declared->empty())
       declared = get_string(model_config, "tokenizer_class", files_.where(kConfigFile));
-    const bool is_byte_level = has_json && files_.read_text(kTokenizerFile).find("\"ByteLevel\"") != std::string::npos;
+    const bool is_byte_level = json_text.find("\"ByteLevel\"") != std::string_view::npos;
     const std::string name = choose_class_name(model_type, declared.value_or(""), is_byte_level);
     class_ = &class_of(name);
     if (has_json) return;  // a class without a recipe takes it as it stands

@@ -48,8 +48,21 @@ TEST(Blocks, AreTakenApartWithoutLoss) {
       const std::size_t g = i / static_cast<std::size_t>(group);
       ASSERT_EQ(scales[g] * static_cast<float>(q[i]) + offsets[g], values.data<float>()[i]) << name << " number " << i;
     }
-    if (block_has_offset(dtype)) continue;
+    std::vector<float> only_scales(scales.size());
+    decode_blocks(dtype, blocks.raw(), values.size(), nullptr, only_scales.data(), offsets.data());
+    EXPECT_EQ(only_scales, scales) << name;
+    if (block_has_half_scales(dtype)) {
+      std::vector<uint16_t> halves(scales.size()), offset_halves(scales.size());
+      copy_half_scales(dtype, blocks.raw(), values.size(), halves.data(), offset_halves.data());
+      for (std::size_t g = 0; g < scales.size(); ++g) {
+        EXPECT_EQ(half_to_float(halves[g]), scales[g]) << name << " group " << g;
+        EXPECT_EQ(half_to_float(offset_halves[g]), offsets[g]) << name << " group " << g;
+      }
+    }
     std::vector<int8_t> again(q.size());
+    decode_blocks(dtype, blocks.raw(), values.size(), again.data(), nullptr, nullptr);
+    EXPECT_EQ(again, q) << name;
+    if (block_has_offset(dtype)) continue;
     decode_blocks(dtype, blocks.raw(), values.size(), again.data(), scales.data(), nullptr);
     EXPECT_EQ(again, q) << name;
   }

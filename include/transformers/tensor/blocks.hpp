@@ -35,9 +35,16 @@ constexpr bool block_has_offset(DType dtype) noexcept {
 
 // Takes `count` numbers (whole blocks, at any address) apart without loss: number i is q[i] * scales[g] + offsets[g] in
 // float32, the product rounded, g = i / block_group(dtype). `offsets` is filled with zeros where the type has none, and
-// may be null then. q lies within 0 ... 15 (Q4_1, Q4_K), 0 ... 31 (Q5_1, Q5_K), -8 ... 7 (Q4_0), -16 ... 15 (Q5_0),
-// -32 ... 31 (Q6_K), -128 ... 127 (Q8_0).
+// may be null then; with null `scales` or `q` what goes there is left out. q lies within 0 ... 15 (Q4_1, Q4_K), 0 ...
+// 31 (Q5_1, Q5_K), -8 ... 7 (Q4_0), -16 ... 15 (Q5_0), -32 ... 31 (Q6_K), -128 ... 127 (Q8_0).
 TCPP_API void decode_blocks(DType dtype, const void* blocks, int64_t count, int8_t* q, float* scales, float* offsets);
+
+// True where a block is one group with an f16 scale, and offset: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0.
+constexpr bool block_has_half_scales(DType dtype) noexcept {
+  return is_block_format(dtype) && dtype != DType::q4_k && dtype != DType::q5_k && dtype != DType::q6_k;
+}
+// The scales of such blocks as they stand in the file, and their offsets where there are some.
+TCPP_API void copy_half_scales(DType dtype, const void* blocks, int64_t count, void* scales, void* offsets);
 
 // The same numbers as float32.
 TCPP_API void dequantize(DType dtype, const void* blocks, int64_t count, float* out);
