@@ -113,8 +113,8 @@ target_link_libraries(transformers PUBLIC transformers_tokenizers)
 # runs per character, per byte of JSON or per logit. The rest runs once per model, request or row; small code starts and
 # compiles faster, and so does a handful of files compiled as one.
 set(_fast ${_tokenizers_sources} ${_library_sources})
-set(_fast_tokenizers "added_tokens|bert_path|bpe|byte_level_path|decoders|models|normalized_string|normalizers|pre_tokenizers"
-                     "processors|regex|scanners|text_properties|tokenizer|unicode|unigram|vocab")
+set(_fast_tokenizers "added_tokens|bert_path|bpe|byte_level_path|decoders|metaspace_path|models|normalized_string|normalizers|pre_tokenizers"
+                     "processors|regex|scanners|text_normalizer|text_properties|tokenizer|unicode|unigram|vocab")
 list(JOIN _fast_tokenizers "|" _fast_tokenizers)
 list(FILTER _fast INCLUDE REGEX "/base/(json|parallel)\\.|/tensor/|/generation/(logits_process|sampling)\\.|/tokenizers/(${_fast_tokenizers})\\.")
 set_source_files_properties(${_fast} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)

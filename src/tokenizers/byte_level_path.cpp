@@ -18,11 +18,7 @@ std::unique_ptr<const ByteLevelPath> ByteLevelPath::make(const Normalizer* norma
   if (!model || !pre_tokenizer) return nullptr;
   const auto is_set = [](const std::optional<std::string>& s) { return s && !s->empty(); };
   if (is_set(model->continuing_subword_prefix) || is_set(model->end_of_word_suffix)) return nullptr;
-  std::unique_ptr<ByteLevelPath> path(new ByteLevelPath(*model));
-  if (normalizer) {
-    if (!std::holds_alternative<NFC>(normalizer->value)) return nullptr;
-    path->composes_ = true;
-  }
+  std::unique_ptr<ByteLevelPath> path(new ByteLevelPath(normalizer, *model));
   const auto* byte_level = std::get_if<ByteLevel>(&pre_tokenizer->value);
   if (const auto* sequence = std::get_if<PreTokenizerSequence>(&pre_tokenizer->value)) {
     if (sequence->children.size() != 2) return nullptr;
@@ -80,18 +76,7 @@ void ByteLevelPath::merge_word(std::string_view word, std::vector<int32_t>& ids)
 inline void ByteLevelPath::add_word(std::string_view word, WordCache& cache, const char* readable,
                                     std::vector<int32_t>& ids) const {
   if (word.size() > WordCache::kLongestWord) return merge_word(word, ids);
-  const WordCache::Key key(word, readable);
-  if (const WordCache::Entry* e = cache.find(key)) {
-    if (e->count == 1) {
-      ids.push_back(e->ids[0]);
-    } else {
-      ids.insert(ids.end(), e->ids, e->ids + e->count);
-    }
-    return;
-  }
-  const std::size_t before = ids.size();
-  merge_word(word, ids);
-  cache.put(key, {ids.data() + before, ids.size() - before});
+  cache.look_up(WordCache::Key(word, readable), ids, [&] { merge_word(word, ids); });
 }
 
 template <Scanner kScanner>
@@ -122,19 +107,9 @@ void ByteLevelPath::scan_words(std::string_view text, WordCache& cache, std::vec
   }
 }
 
-void ByteLevelPath::encode(std::string_view text, std::vector<int32_t>& ids) const {
+void ByteLevelPath::encode(std::string_view text, bool, std::vector<int32_t>& ids) const {
   if (text.empty()) return;
   std::string changed;
-  if (composes_) {
-    // Below U+0300 every text is composed.
-    const auto may_change = [](char c) { return static_cast<unsigned char>(c) >= 0xCC; };
-    if (std::any_of(text.begin(), text.end(), may_change)) {
-      for (const unicode::Change& c : unicode::normalize(text, unicode::Form::nfc)) {
-        unicode::append(changed, c.code_point);
-      }
-      text = changed;
-    }
-  }
   if (add_prefix_space_ && text.front() != ' ') {
     changed = ' ' + std::string(text);
     text = changed;

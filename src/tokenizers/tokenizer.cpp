@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "byte_level.hpp"
+#include "byte_level_path.hpp"
+#include "metaspace_path.hpp"
 #include "text_cleanup.hpp"
 #include "tokenizer_impl.hpp"
 #include "transformers/base/error.hpp"
@@ -239,9 +241,11 @@ void Tokenizer::Impl::finish() {
       std::holds_alternative<BertPreTokenizer>(pre_tokenizer->value) && !added.any_normalized()) {
     bert = std::make_unique<BertPath>(*bert_normalizer, *word_piece);
   }
-  if (compiled && !added.any_normalized()) {
-    byte_level =
-        ByteLevelPath::make(normalizer ? &*normalizer : nullptr, pre_tokenizer ? &*pre_tokenizer : nullptr, model);
+  if (compiled) {
+    const Normalizer* const first = normalizer ? &*normalizer : nullptr;
+    const PreTokenizer* const second = pre_tokenizer ? &*pre_tokenizer : nullptr;
+    path = ByteLevelPath::make(first, second, model);
+    if (!path) path = MetaspacePath::make(first, second, model);
   }
 }
 
@@ -324,14 +328,24 @@ Tokenizer::Impl::Plan Tokenizer::Impl::plan(const EncodeOptions& o) const {
 void Tokenizer::Impl::encode_text(std::string_view raw, int32_t word_id, const Plan& plan, Encoding& out) const {
   const WellFormed well_formed(raw);
   const std::string_view text = well_formed.view();
-  if (byte_level && plan.ids_only) {
-    std::vector<AddedVocabulary::Part> parts;
+  if (path && plan.ids_only) {
+    std::vector<AddedVocabulary::Part> parts, words;
+    std::string room;
     added.cut(text, plan.split_special, parts);
     for (const AddedVocabulary::Part& p : parts) {
       if (p.id >= 0) {
         out.ids.push_back(p.id);
-      } else {
-        byte_level->encode(text.substr(p.begin, p.end - p.begin), out.ids);
+        continue;
+      }
+      const std::string_view normal = path->normalize(text.substr(p.begin, p.end - p.begin), room);
+      words.clear();
+      added.cut_normalized(normal, plan.split_special, words);
+      for (const AddedVocabulary::Part& w : words) {
+        if (w.id >= 0) {
+          out.ids.push_back(w.id);
+        } else {
+          path->encode(normal.substr(w.begin, w.end - w.begin), p.begin == 0 && w.begin == 0, out.ids);
+        }
       }
     }
     return;
@@ -799,6 +813,6 @@ std::string_view Tokenizer::continuing_subword_prefix() const noexcept {
 }
 Side Tokenizer::padding_side() const noexcept { return impl_->padding_side; }
 Side Tokenizer::truncation_side() const noexcept { return impl_->truncation_side; }
-bool Tokenizer::has_fast_path() const noexcept { return impl_->bert || impl_->byte_level; }
+bool Tokenizer::has_fast_path() const noexcept { return impl_->bert || impl_->path; }
 
 }  // namespace transformers

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "bert_path.hpp"
-#include "byte_level_path.hpp"
+#include "compiled_path.hpp"
 #include "transformers/tokenizers/added_tokens.hpp"
 #include "transformers/tokenizers/decoders.hpp"
 #include "transformers/tokenizers/models.hpp"
@@ -83,8 +83,8 @@ struct Tokenizer::Impl {
     int32_t type_id;
   };
   std::optional<std::vector<Part>> parts_of_one, parts_of_two;
-  std::unique_ptr<const BertPath> bert;             // when the pipeline is BERT's throughout
-  std::unique_ptr<const ByteLevelPath> byte_level;  // when it is that of byte-level BPE: for ids_only
+  std::unique_ptr<const BertPath> bert;      // when the pipeline is BERT's throughout
+  std::unique_ptr<const CompiledPath> path;  // when it is that of byte-level BPE or of SentencePiece: for ids_only
 
   void finish();
 

@@ -1,6 +1,6 @@
 // What it is: the ids of words seen before, as fast as two loads and a multiplication.
 // Where it stands: tokenizers; the compiled paths keep one for each thread that encodes.
-// Usage: `WordCache::Key key(word, text_end); if (const auto* e = cache.find(key)) ids.insert(ids.end(), e->ids, ...);`
+// Usage: `cache.look_up(WordCache::Key(word, text_end), ids, [&] { merge(word, ids); });`
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,8 @@ class WordCache {
  public:
   static constexpr std::size_t kLongestWord = 16, kMostIds = 11;
 
-  // The bytes of a word of at most kLongestWord bytes, zeros behind them.
+  // The bytes of a word of at most kLongestWord bytes, zeros behind them. Bits of `size` from 8 on may tell apart what
+  // is spelled alike.
   struct Key {
     uint64_t low = 0, high = 0;
     uint32_t size = 0;
@@ -59,6 +60,22 @@ class WordCache {
     e.size = static_cast<uint16_t>(key.size);
     e.count = static_cast<uint16_t>(ids.size());
     std::memcpy(e.ids, ids.data(), ids.size() * sizeof(int32_t));
+  }
+
+  // Appends the ids of a word: those kept, else those that make() appends, which are kept.
+  template <class F>
+  void look_up(const Key& key, std::vector<int32_t>& ids, F make) {
+    if (const Entry* e = find(key)) {
+      if (e->count == 1) {
+        ids.push_back(e->ids[0]);
+      } else {
+        ids.insert(ids.end(), e->ids, e->ids + e->count);
+      }
+      return;
+    }
+    const std::size_t before = ids.size();
+    make();
+    put(key, {ids.data() + before, ids.size() - before});
   }
 
  private:

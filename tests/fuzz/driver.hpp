@@ -1,6 +1,7 @@
 // What it is: how the fuzz targets of this folder are built and run, and a driver for compilers without libFuzzer.
 // Usage: clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude -Isrc tests/fuzz/NAME_fuzz.cpp
 //          src/base/*.cpp src/tensor/{tensor,dtype,blocks}.cpp src/io/*.cpp -o NAME_fuzz
+//        of a tokenizer's files, instead of the last line: -Isrc/tokenizers src/base/*.cpp src/tokenizers/*.cpp -lonig
 //        ./NAME_fuzz -max_total_time=120 -max_len=4096 CORPUS_DIRECTORY
 // or with any compiler, -DTCPP_FUZZ_DRIVER in place of the fuzzer: reads the files it is given, whole, cut short at
 // every length and with every byte of the first kilobyte changed.

@@ -103,6 +103,10 @@ class TCPP_API AddedVocabulary {
   void cut(std::string_view text, bool split_special, std::vector<Part>& out) const {
     cut(raw_, text, split_special, out);
   }
+  // Cuts normalized text at those that are.
+  void cut_normalized(std::string_view text, bool split_special, std::vector<Part>& out) const {
+    cut(normalized_, text, split_special, out);
+  }
   // Cuts raw text, normalizes what lies between the tokens found, and cuts that at the normalized tokens.
   PreTokenizedString extract(std::string_view text, const Normalizer* normalizer, bool split_special) const;
 
