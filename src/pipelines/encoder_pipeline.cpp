@@ -26,7 +26,10 @@ std::shared_ptr<const ModelFiles> open_files(const TaskInfo& task, const Pipelin
   if (options.files) return options.files;
   const std::string_view name = options.model.empty() ? task.default_model : std::string_view(options.model);
   if (name.empty()) {
-    throw Error(ErrorCode::invalid_argument, "no model is bundled for this task: name one", std::string(task.name));
+    throw Error(
+        ErrorCode::invalid_argument,
+        "no model is bundled for this task: name the directory of one, as of the hub's " + std::string(task.hub_models),
+        std::string(task.name));
   }
   return ModelFiles::from_path(find_model(name), options.load.map_mode);
 }

@@ -28,11 +28,12 @@ constexpr std::span<const InputName> inputs_of() {
 
 template <class Task>
 constexpr TaskInfo task_info(std::string_view name, std::string_view model, std::string_view alias,
-                             std::string_view description) {
+                             std::string_view description, std::string_view hub_models) {
   return {name,
           alias,
           model,
           description,
+          hub_models,
           Task::kHead,
           inputs_of<Task>(),
           [] { return list_fields(typename Task::Options{}); },
@@ -40,7 +41,7 @@ constexpr TaskInfo task_info(std::string_view name, std::string_view model, std:
 }
 
 constexpr TaskInfo kTasks[] = {
-#define TCPP_TASK(name, type, model, alias, description) task_info<type>(name, model, alias, description),
+#define TCPP_TASK(name, type, model, alias, description, hub) task_info<type>(name, model, alias, description, hub),
 #include "transformers/pipelines/tasks.def"
 #undef TCPP_TASK
 };

@@ -14,6 +14,7 @@
 #include "transformers/generation/generate.hpp"
 #include "transformers/io/safetensors.hpp"
 #include "transformers/models/pretrained_model.hpp"
+#include "transformers/pipelines/pipeline.hpp"
 
 namespace transformers {
 namespace {
@@ -49,6 +50,19 @@ class Cli : public ::testing::Test {
 
   test::TemporaryDirectory directory_;
 };
+
+TEST_F(Cli, TasksWithoutABundledModelNameSomeOfTheHub) {
+  for (const TaskInfo& task : tasks()) {
+    if (!task.default_model.empty()) {
+      EXPECT_TRUE(fs::exists(fs::path(TCPP_MODELS_DIR) / task.default_model / "config.json")) << task.name;
+      continue;
+    }
+    ASSERT_FALSE(task.hub_models.empty()) << task.name;
+    const Result r = run("run " + std::string(task.name) + " x");
+    EXPECT_EQ(r.status, 1) << task.name;
+    EXPECT_NE(r.err.find(task.hub_models), std::string::npos) << r.err;
+  }
+}
 
 TEST_F(Cli, WrongUsageIsStatus2) {
   for (const char* words : {"", "nonsense", "run", "run text-classification --nonsense x", "tokenize", "forward",

@@ -79,6 +79,7 @@ struct TaskInfo {
   std::string_view alias;          // "sentiment-analysis", or ""
   std::string_view default_model;  // name of a bundled model, or ""
   std::string_view description;
+  std::string_view hub_models;        // where none is bundled: "google/flan-t5-small or ..."
   Head head;                          // the kind of model it needs
   std::span<const InputName> inputs;  // of an input that is an object, Task::kInputs; a text alone is the first of them
   std::vector<FieldInfo> (*options)();
