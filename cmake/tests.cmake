@@ -67,6 +67,14 @@ add_test(NAME tree.include_budget COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${PROJEC
   -DWORK_DIR=${PROJECT_BINARY_DIR}/include_budget -P ${PROJECT_SOURCE_DIR}/tests/include_budget_test.cmake)
 set_tests_properties(tree.include_budget PROPERTIES LABELS unit RUN_SERIAL ON)
 
+# The tokenizers by themselves stay small: whatever drags the rest of the library in shows here.
+if(TARGET example_tokenize AND CMAKE_STRIP AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug"
+   AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  add_test(NAME tree.tokenizer_size COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:example_tokenize> -DSTRIP=${CMAKE_STRIP}
+    -DWORK_DIR=${PROJECT_BINARY_DIR}/tokenizer_size -P ${PROJECT_SOURCE_DIR}/tests/tokenizer_size_test.cmake)
+  set_tests_properties(tree.tokenizer_size PROPERTIES LABELS unit)
+endif()
+
 # The C++ of README.md and docs/*.md.
 include(${PROJECT_SOURCE_DIR}/tests/docs/extract_snippets.cmake)
 file(GLOB _documents CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/docs/*.md)
