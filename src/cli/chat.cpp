@@ -147,6 +147,7 @@ class Chat {
       options.add_generation_prompt = true;
       EncodeOptions encode;
       encode.ids_only = true;
+      encode.split_special_tokens = true;  // what users type ends no turn
       const Encoding encoding = tokenizer_->encode_chat(Value(messages_), options, encode).encoding;
       request.input_ids.assign(encoding.ids.begin(), encoding.ids.end());
       request.config = config_;

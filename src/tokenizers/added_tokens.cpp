@@ -185,7 +185,14 @@ std::optional<int32_t> AddedVocabulary::id(std::string_view content) const {
   return at->second;
 }
 
-void AddedVocabulary::cut(const Set& set, std::string_view text, bool split_special, std::vector<Part>& out) const {
+bool AddedVocabulary::Plain::covers(std::size_t begin, std::size_t end) const {
+  const ByteRange range = text.original(begin, end);
+  const auto first = std::lower_bound(bytes.begin(), bytes.end(), std::size_t{range.begin});
+  return first != bytes.end() && *first < range.end;
+}
+
+void AddedVocabulary::cut(const Set& set, std::string_view text, bool split_special, const Plain* plain,
+                          std::vector<Part>& out) const {
   const auto last_code_point = [&](std::size_t end, std::size_t& begin) {
     begin = end - 1;
     while ((static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
@@ -199,7 +206,7 @@ void AddedVocabulary::cut(const Set& set, std::string_view text, bool split_spec
     std::size_t begin = found->begin, end = found->end;
     const int32_t id = set.ids[found->pattern];
     const AddedToken& token = by_id_.at(id);
-    if (split_special && special_set_.contains(token.content)) continue;
+    if ((split_special || (plain && plain->covers(begin, end))) && special_set_.contains(token.content)) continue;
     if (token.single_word) {
       std::size_t i = end;
       if (end < text.size() && unicode::is_word(unicode::next(text, i))) continue;
@@ -223,12 +230,13 @@ void AddedVocabulary::cut(const Set& set, std::string_view text, bool split_spec
   if (done < text.size()) out.push_back({done, text.size(), -1});
 }
 
-PreTokenizedString AddedVocabulary::extract(std::string_view text, const Normalizer* normalizer,
-                                            bool split_special) const {
+PreTokenizedString AddedVocabulary::extract(std::string_view text, const Normalizer* normalizer, bool split_special,
+                                            std::span<const std::size_t> plain) const {
   std::vector<Part> parts;
   const auto split = [&](const Set& set, const NormalizedString& s) {
     parts.clear();
-    cut(set, s.text(), split_special, parts);
+    const Plain here{s, plain};
+    cut(set, s.text(), split_special, plain.empty() ? nullptr : &here, parts);
     std::vector<PreTokenizedString::Piece> pieces;
     pieces.reserve(parts.size());
     for (const Part& p : parts) {
@@ -245,6 +253,24 @@ PreTokenizedString AddedVocabulary::extract(std::string_view text, const Normali
     if (normalizer) normalizer->normalize(s);
     return split(normalized_, s);
   });
+  return out;
+}
+
+std::vector<std::size_t> AddedVocabulary::spelled_specials(std::string_view text, const Normalizer* normalizer) const {
+  std::vector<std::size_t> out;
+  for (const PreTokenizedString::Piece& piece : extract(text, normalizer, false).pieces) {
+    if (!piece.tokens) continue;
+    const std::string& content = by_id_.at(piece.tokens->front().id).content;
+    if (!special_set_.contains(content)) continue;
+    // Without the white space that it takes; what is spelled otherwise is covered from end to end.
+    const ByteRange range = piece.normalized.original(0, piece.normalized.text().size());
+    const std::size_t at = text.substr(range.begin, range.end - range.begin).find(content);
+    if (at != std::string_view::npos) {
+      out.push_back(range.begin + at);
+    } else {
+      for (std::size_t i = range.begin; i < range.end; unicode::next(text, i)) out.push_back(i);
+    }
+  }
   return out;
 }
 

@@ -4,12 +4,14 @@
 // Source: transformers 5.23 models/auto/tokenization_auto.py, tokenization_utils_base.py (_from_pretrained),
 // tokenization_utils_tokenizers.py (TokenizersBackend.__init__), models/bert/tokenization_bert.py.
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 #include "base64.hpp"
 #include "python_text.hpp"
 #include "sentencepiece.hpp"
 #include "sentencepiece_processor.hpp"
+#include "tiktoken.hpp"
 #include "tokenizer_classes.hpp"
 #include "tokenizer_impl.hpp"
 #include "tokenizer_json.hpp"
@@ -28,6 +30,7 @@ constexpr const char kMergesFile[] = "merges.txt";
 // What the classes call their SentencePiece model.
 constexpr const char* kSentencePieceFiles[] = {"spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
                                                "sentencepiece.model", "spm.model"};
+constexpr const char* kTiktokenFiles[] = {"tokenizer.model", "tiktoken.model"};
 // Of a source language; what is made of the target's is put together with it too.
 constexpr const char kSourceFile[] = "source.spm";
 constexpr const char kTokenizerConfigFile[] = "tokenizer_config.json";
@@ -244,17 +247,34 @@ class Loader {
     }
     if (sentencepiece_file_.empty() && files_.has(kSourceFile)) sentencepiece_file_ = kSourceFile;
     const bool has_bpe = files_.has(kBpeVocabFile) && files_.has(kMergesFile);
-    if (!has_json && !files_.has(kVocabFile) && !has_bpe && sentencepiece_file_.empty()) {
+    std::string tiktoken;
+    const char* tiktoken_file = nullptr;
+    for (const char* name : kTiktokenFiles) {
+      if (has_json || tiktoken_file || !files_.has(name)) continue;
+      tiktoken = files_.read_text(name);
+      if (is_tiktoken(tiktoken)) tiktoken_file = name;
+    }
+    if (!has_json && !tiktoken_file && !files_.has(kVocabFile) && !has_bpe && sentencepiece_file_.empty()) {
       throw Error(ErrorCode::not_found,
-                  "there is neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt, nor a SentencePiece "
-                  "model",
+                  "there is neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt, nor a model of "
+                  "SentencePiece or tiktoken",
                   files_.directory());
     }
     config_ = read_object(files_, kTokenizerConfigFile);
     config_where_ = files_.where(kTokenizerConfigFile);
     std::string json_text;
     if (has_json) json_text = files_.read_text(kTokenizerFile);
+    if (tiktoken_file) {
+      json_text = tiktoken_json(tiktoken, added_by_id(), extra_specials(), files_.where(tiktoken_file));
+      tiktoken = std::string();
+      has_json = true;
+    }
     choose_class(has_json, json_text);
+    if (tiktoken_file && class_->model != ModelKind::as_it_stands) {
+      throw Error(ErrorCode::unsupported,
+                  "tokenizer_class \"" + std::string(class_->name) + "\" from a tiktoken file is not supported",
+                  files_.where(tiktoken_file));
+    }
     if (class_->model == ModelKind::sentencepiece || class_->model == ModelKind::ctrl) {
       if (can_build()) {
         has_json = false;
@@ -262,7 +282,9 @@ class Loader {
         class_ = &class_of("");  // tokenizer.json as it stands
       }
     }
-    if (has_json) json_ = read_tokenizer_json(json_text, files_.where(kTokenizerFile));
+    if (has_json) {
+      json_ = read_tokenizer_json(json_text, files_.where(tiktoken_file ? tiktoken_file : kTokenizerFile));
+    }
     json_text = std::string();
     tokens_ = read_token_config(files_, config_, json_ ? &*json_ : nullptr);
 
@@ -301,6 +323,39 @@ class Loader {
   }
 
  private:
+  // The tokens of tokenizer_config.json's added_tokens_decoder, and the names of its extra_special_tokens: what
+  // transformers bakes into a tokenizer made of a tiktoken file.
+  std::map<int64_t, std::string> added_by_id() const {
+    std::map<int64_t, std::string> out;
+    const Value* decoder = config_.find("added_tokens_decoder");
+    if (!decoder || !decoder->is_object()) return out;
+    for (const Value::Member& member : decoder->as_object()) {
+      int64_t id = -1;
+      const std::string& key = member.first;
+      const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+      const Value* content = member.second.is_object() ? member.second.find("content") : &member.second;
+      if (error != std::errc() || end != key.data() + key.size() || id < 0 || !content || !content->is_string()) {
+        throw Error(ErrorCode::corrupt_file, "added_tokens_decoder: " + quote(key) + " is no id with a token",
+                    config_where_);
+      }
+      out[id] = content->as_string();
+    }
+    return out;
+  }
+  std::vector<std::string> extra_specials() const {
+    std::vector<std::string> out;
+    const Value* extra = config_.find("extra_special_tokens");
+    if (extra && extra->is_object()) {
+      for (const Value::Member& member : extra->as_object()) out.push_back(member.first);
+    } else if (extra && extra->is_array()) {
+      for (const Value& token : extra->as_array()) {
+        const Value* content = token.is_object() ? token.find("content") : &token;
+        if (content && content->is_string()) out.push_back(content->as_string());
+      }
+    }
+    return out;
+  }
+
   void choose_class(bool has_json, std::string_view json_text) {
     const Value model_config = read_object(files_, kConfigFile);
     const std::string model_type = get_string(model_config, "model_type", files_.where(kConfigFile)).value_or("");

@@ -328,7 +328,7 @@ Tokenizer::Impl::Plan Tokenizer::Impl::plan(const EncodeOptions& o) const {
 void Tokenizer::Impl::encode_text(std::string_view raw, int32_t word_id, const Plan& plan, Encoding& out) const {
   const WellFormed well_formed(raw);
   const std::string_view text = well_formed.view();
-  if (path && plan.ids_only) {
+  if (path && plan.ids_only && plan.plain.empty()) {
     std::vector<AddedVocabulary::Part> parts, words;
     std::string room;
     added.cut(text, plan.split_special, parts);
@@ -385,14 +385,15 @@ void Tokenizer::Impl::encode_text(std::string_view raw, int32_t word_id, const P
     return true;
   };
 
-  if (!bert || !compiled_path()) {
+  if (!bert || !plan.plain.empty() || !compiled_path()) {
     out.ids.resize(before);
     if (!plan.ids_only) {
       out.tokens.resize(before);
       out.offsets.resize(before);
       out.word_ids.resize(before);
     }
-    PreTokenizedString pieces = added.extract(text, normalizer ? &*normalizer : nullptr, plan.split_special);
+    PreTokenizedString pieces =
+        added.extract(text, normalizer ? &*normalizer : nullptr, plan.split_special, plan.plain);
     if (pre_tokenizer) pre_tokenizer->pre_tokenize(pieces);
     std::vector<int32_t> code_point_at;  // of each byte of the text, and of its end
     if (!plan.ids_only) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -102,7 +103,8 @@ struct Tokenizer::Impl {
     Side truncation_side, padding_side;
     int32_t pad_id = 0;
     std::string pad_token;
-    int32_t language_id = -1;  // -1: that of the post-processor
+    std::span<const std::size_t> plain = {};  // bytes of the text at which no special token stands
+    int32_t language_id = -1;                 // -1: that of the post-processor
     std::string language_token;
   };
   Plan plan(const EncodeOptions& options) const;

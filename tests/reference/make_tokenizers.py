@@ -14,12 +14,13 @@ expected.jsonl, one JSON object a line:
 A row whose call raises holds "error" (what HF said) in place of its answer.
 The vocab.txt of bert-base-uncased and -cased are kept as they are; every other vocabulary is counted from the corpus.
 """
-import argparse, collections, fnmatch, json, os, shutil, sys, zlib
+import argparse, base64, collections, fnmatch, json, os, shutil, sys, zlib
 
 os.environ["RUST_BACKTRACE"] = "0"  # the errors below include panics
 
 import tokenizers
 import transformers
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 from corpus import PLAIN, PROSE, SPECIALS, texts
 
 TRANSFORMERS = "5.23.0"
@@ -378,6 +379,21 @@ def ctrl_files():
 
 
 case("python-ctrl", ctrl_files, "class CTRLTokenizer: @@", subset=5, extra=["a\nb \n\n c\n", "Links hello@@ there @@ x", "x\u00a0y\x1cz"])
+
+
+def tiktoken_lines():
+    """The ranks of a small byte-level BPE, as tiktoken writes them."""
+    spec = trained("BPE", pre_tokenizer={"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}, model={"unk_token": None}, specials=(), size=420, alphabet=ALPHABET)
+    byte_of = {c: b for b, c in bytes_to_unicode().items()}
+    tokens = sorted(spec["model"]["vocab"].items(), key=lambda item: item[1])
+    return "".join(f"{base64.b64encode(bytes(byte_of[c] for c in token)).decode()} {rank}\n" for token, rank in tokens)
+
+
+case("tiktoken", lambda: {"tiktoken.model": tiktoken_lines(), "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast"}}, "a tiktoken file", subset=7, extra=["I'LL say it'S 12345"])
+case("tiktoken-added", lambda: {"tokenizer.model": tiktoken_lines(), "tokenizer_config.json": {
+    "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|begin|>", "extra_special_tokens": ["<|more|>", "<|end|>"],
+    "added_tokens_decoder": {"420": {"content": "<|begin|>", "special": True}, "423": {"content": "<|end|>", "special": True}}}},
+    "a tiktoken file whose added tokens leave ids between", subset=7, extra=["a<|begin|> b <|reserved_token_421|><|more|>c<|end|>"])
 
 
 # ---- answers -----------------------------------------------------------------------------------------------------

@@ -52,8 +52,10 @@ TEST(AutoTokenizer, NoTokenizerFiles) {
   EXPECT_EQ(test::error_of([] { load({{"config.json", "{}"}}); }).code(), ErrorCode::not_found);
   test::TemporaryDirectory directory;
   const Error e = test::error_of([&] { AutoTokenizer::from_pretrained(directory.path()); });
-  EXPECT_EQ(e.message(),
-            "there is neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt, nor a SentencePiece model");
+  EXPECT_EQ(
+      e.message(),
+      "there is neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt, nor a model of SentencePiece "
+      "or tiktoken");
   EXPECT_NE(e.where().find(directory.string()), std::string::npos);
   EXPECT_EQ(test::error_of([&] { AutoTokenizer::from_pretrained(directory / "absent"); }).code(), ErrorCode::not_found);
 }

@@ -330,5 +330,35 @@ TEST(TokenizerChat, EncodesWithTheAssistantsTokensMarked) {
   EXPECT_EQ(tokenizer->encode_chat(chat, {}, {.truncation = true, .max_length = 3}).encoding.size(), 3u);
 }
 
+TEST(TokenizerChat, WhatMessagesSpellIsPlainWhenAsked) {
+  const auto tokenizer =
+      tokenizer_with({{"chat_template.jinja",
+                       "[CLS]{% for m in messages %}{% if m.role == 'user' %}{{ m.content | trim }}[SEP]{% else %}"
+                       "{% generation %}{{ m.content }}[SEP]{% endgeneration %}{% endif %}{% endfor %}"}});
+  // A mark of its own must not be taken for one of ours.
+  const Value chat = to_value(
+      Messages{{"user", " hello [SEP] there[SEP][CLS] \xEF\xB7\x90"}, {"assistant", "general[SEP]"}, {"user", "[SEP"}});
+  for (const bool ids_only : {false, true}) {
+    const ChatEncoding e = tokenizer->encode_chat(chat, {}, {.split_special_tokens = true, .ids_only = ids_only});
+    EXPECT_EQ(e.text, tokenizer->apply_chat_template(chat));
+    std::vector<std::string> specials;
+    for (const int32_t id : e.encoding.ids) {
+      if (tokenizer->is_special(id) && id != tokenizer->unk_token_id()) {
+        specials.emplace_back(*tokenizer->id_to_token(id));
+      }
+    }
+    EXPECT_EQ(specials, (std::vector<std::string>{"[CLS]", "[SEP]", "[SEP]", "[SEP]", "[SEP]"}));
+    if (ids_only) continue;
+    const auto assistant = std::count(e.assistant_masks.begin(), e.assistant_masks.end(), 1);
+    EXPECT_EQ(assistant, 3);  // general, [SEP], [SEP]
+  }
+  const auto count = [&](bool split) {
+    const auto ids = tokenizer->encode_chat(chat, {}, {.split_special_tokens = split}).encoding.ids;
+    return std::count(ids.begin(), ids.end(), *tokenizer->sep_token_id());
+  };
+  EXPECT_EQ(count(true), 4);
+  EXPECT_EQ(count(false), 6);
+}
+
 }  // namespace
 }  // namespace transformers

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -101,21 +102,31 @@ class TCPP_API AddedVocabulary {
   };
   // Cuts raw text at the tokens that are not normalized. `split_special`: special tokens are plain text.
   void cut(std::string_view text, bool split_special, std::vector<Part>& out) const {
-    cut(raw_, text, split_special, out);
+    cut(raw_, text, split_special, nullptr, out);
   }
   // Cuts normalized text at those that are.
   void cut_normalized(std::string_view text, bool split_special, std::vector<Part>& out) const {
-    cut(normalized_, text, split_special, out);
+    cut(normalized_, text, split_special, nullptr, out);
   }
-  // Cuts raw text, normalizes what lies between the tokens found, and cuts that at the normalized tokens.
-  PreTokenizedString extract(std::string_view text, const Normalizer* normalizer, bool split_special) const;
+  // Cuts raw text, normalizes what lies between the tokens found, and cuts that at the normalized tokens. Special
+  // tokens that cover one of the bytes `plain` of the text are plain text too.
+  PreTokenizedString extract(std::string_view text, const Normalizer* normalizer, bool split_special,
+                             std::span<const std::size_t> plain = {}) const;
+  // The bytes that are `plain` when the text spells no special token, however much it looks like one.
+  std::vector<std::size_t> spelled_specials(std::string_view text, const Normalizer* normalizer) const;
 
  private:
   struct Set {
     StringMatcher matcher;
     std::vector<int32_t> ids;
   };
-  void cut(const Set& set, std::string_view text, bool split_special, std::vector<Part>& out) const;
+  // Bytes of an original text, ascending, at which no special token stands, and the text that was made of it.
+  struct Plain {
+    const NormalizedString& text;
+    std::span<const std::size_t> bytes;
+    bool covers(std::size_t begin, std::size_t end) const;
+  };
+  void cut(const Set& set, std::string_view text, bool split_special, const Plain* plain, std::vector<Part>& out) const;
 
   std::unordered_map<std::string, int32_t> ids_;
   std::unordered_map<int32_t, AddedToken> by_id_;

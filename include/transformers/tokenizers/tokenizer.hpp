@@ -177,7 +177,9 @@ class TCPP_API Tokenizer {
   // Errors: those of ChatTemplate; not_found when the model has no chat template.
   std::string apply_chat_template(const Value& conversation, const ChatTemplateOptions& options = {}) const;
   // The same, and its tokens. The template writes the special tokens: add_special_tokens is off whatever `encode` says.
-  // HF's tokenizer_kwargs are `encode`; ids_only leaves no offsets, and so no assistant_masks.
+  // HF's tokenizer_kwargs are `encode`, but for split_special_tokens: it makes plain text of the special tokens that
+  // messages spell, those of the role assistant excepted, not of those that the template writes. ids_only leaves no
+  // offsets, and so no assistant_masks.
   ChatEncoding encode_chat(const Value& conversation, const ChatTemplateOptions& options = {},
                            const EncodeOptions& encode = {}) const;
   // "default" for a model with one; empty for a model without any.
