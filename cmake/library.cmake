@@ -116,7 +116,7 @@ set(_fast ${_tokenizers_sources} ${_library_sources})
 set(_fast_tokenizers "added_tokens|bert_path|bpe|byte_level_path|decoders|metaspace_path|models|normalized_string|normalizers|pre_tokenizers"
                      "processors|regex|scanners|text_normalizer|text_properties|tokenizer|unicode|unigram|vocab")
 list(JOIN _fast_tokenizers "|" _fast_tokenizers)
-list(FILTER _fast INCLUDE REGEX "/base/(json|parallel)\\.|/tensor/|/generation/(logits_process|sampling)\\.|/tokenizers/(${_fast_tokenizers})\\.")
+list(FILTER _fast INCLUDE REGEX "/base/(gguf_tokenizer|json|parallel)\\.|/models/pack\\.|/tensor/|/generation/(logits_process|sampling)\\.|/tokenizers/(${_fast_tokenizers})\\.")
 set_source_files_properties(${_fast} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 if(NOT MSVC AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   set_source_files_properties(${_fast} PROPERTIES COMPILE_OPTIONS -O3)

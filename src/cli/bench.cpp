@@ -1,5 +1,7 @@
 // tcpp bench: what a model and a tokenizer reach on this machine, one JSON line each: warmed up, medians.
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <numeric>
 
@@ -128,6 +130,70 @@ void bench_tokenize(const TokenizeArguments& args) {
                                    {"threads", num_threads()}}));
 }
 
+struct PerplexityArguments {
+  std::string model, input;
+  int64_t context = 512, chunks = 1 << 20;
+  LoadOptions load;
+};
+
+// As llama-perplexity counts it: the text in pieces of `context` tokens, each by itself behind a BOS where the
+// tokenizer puts one, the second half of each piece predicted.
+void bench_perplexity(const PerplexityArguments& args) {
+  const std::string directory = find_model(args.model);
+  const auto tokenizer = AutoTokenizer::from_pretrained(directory);
+  const auto model = PretrainedModel::from_pretrained(directory, args.load);
+  if (model->head() != Head::causal_lm) {
+    throw Error(ErrorCode::unsupported, std::string(model->architecture()) + " does not predict the next token");
+  }
+  EncodeOptions options;
+  options.ids_only = true;
+  std::vector<int64_t> ids;
+  for (const int32_t id : tokenizer->encode(read_file(args.input), options).ids) ids.push_back(id);
+  const int64_t context = args.context, count = static_cast<int64_t>(ids.size());
+  const int64_t chunks = std::min(args.chunks, count / context);
+  if (chunks == 0) {
+    throw Error(ErrorCode::invalid_argument,
+                std::to_string(count) + " tokens, fewer than --context " + std::to_string(context), args.input);
+  }
+  const auto bos = tokenizer->bos_token_id();
+  const bool begins_with_bos = bos && ids.front() == *bos;
+  std::vector<int32_t> rows;
+  for (int64_t row = context / 2; row + 1 < context; ++row) rows.push_back(static_cast<int32_t>(row));
+  Workspace workspace;
+  std::vector<double> losses;
+  const double start = now_seconds();
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    std::vector<int64_t> piece(ids.begin() + chunk * context, ids.begin() + (chunk + 1) * context);
+    if (begins_with_bos) piece.front() = *bos;
+    BatchBuilder builder(model->batch_rules());
+    builder.add({.input_ids = piece});
+    const ModelOutput out = model->forward(builder.finish(), workspace, {.logits_to_keep = rows});
+    std::vector<double> loss(rows.size());
+    parallel_for(static_cast<int64_t>(rows.size()), [&](int64_t i) {
+      const std::span<const float> logits = out.logits->row(i);
+      const float top = *std::max_element(logits.begin(), logits.end());
+      double sum = 0;
+      for (const float x : logits) sum += static_cast<double>(std::exp(x - top));
+      const auto next =
+          static_cast<std::size_t>(piece[static_cast<std::size_t>(rows[static_cast<std::size_t>(i)]) + 1]);
+      loss[static_cast<std::size_t>(i)] = std::log(sum) + static_cast<double>(top - logits[next]);
+    });
+    losses.insert(losses.end(), loss.begin(), loss.end());
+  }
+  const double seconds = now_seconds() - start, total = static_cast<double>(losses.size());
+  const double mean = std::accumulate(losses.begin(), losses.end(), 0.0) / total;
+  double squares = 0;
+  for (const double loss : losses) squares += (loss - mean) * (loss - mean);
+  print_line(to_json(Value::Object{{"perplexity", std::exp(mean)},
+                                   {"standard_error", std::exp(mean) * std::sqrt(squares / total / total)},
+                                   {"tokens", static_cast<int64_t>(losses.size())},
+                                   {"chunks", chunks},
+                                   {"tokens_per_s", static_cast<double>(chunks * context) / seconds},
+                                   {"isa", isa()},
+                                   {"dtype", to_string(model->dtype())},
+                                   {"threads", num_threads()}}));
+}
+
 }  // namespace
 
 void add_bench(CLI::App& app) {
@@ -148,6 +214,18 @@ void add_bench(CLI::App& app) {
   forward.callback([f] { bench_forward(*f); });
 
   add_bench_generate(command);
+
+  CLI::App& perplexity = *command.add_subcommand("perplexity", "how well a decoder predicts a text");
+  auto p = std::make_shared<PerplexityArguments>();
+  perplexity.add_option("MODEL", p->model, "directory, .gguf file or bundled model")->required();
+  perplexity.add_option("--input", p->input, "text file")->required();
+  perplexity.add_option("--context", p->context, "tokens of a piece, whose second half is predicted")
+      ->check(CLI::Range(4, 1 << 20))
+      ->capture_default_str();
+  perplexity.add_option("--chunks", p->chunks, "pieces, at most")->check(CLI::Range(1, 1 << 20));
+  add_load(perplexity, p->load);
+  add_threads(perplexity);
+  perplexity.callback([p] { bench_perplexity(*p); });
 
   CLI::App& tokenize = *command.add_subcommand("tokenize", "tokenize the lines of a file");
   auto t = std::make_shared<TokenizeArguments>();

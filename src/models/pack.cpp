@@ -19,6 +19,11 @@ bool is_integers(const WeightFormat& format) { return format.kind == Kind::integ
 
 int64_t groups_of(int64_t k, int64_t group) { return (k + group - 1) / group; }
 
+void add_to_all(uint8_t* q, int64_t count, int number) {
+  if (number == 0) return;
+  for (int64_t i = 0; i < count; ++i) q[i] = static_cast<uint8_t>(q[i] + number);
+}
+
 // The integers q [rows, k] of rows [begin, end) of a part whose stored format is of integers, as they are.
 void read_integers(const MatrixPart& part, const WeightFormat& stored, int64_t begin, int64_t end, int64_t k,
                    uint8_t* q) {
@@ -27,8 +32,7 @@ void read_integers(const MatrixPart& part, const WeightFormat& stored, int64_t b
   const auto* bytes = static_cast<const uint8_t*>(source.raw());
   if (is_block_format(source.dtype())) {
     decode_blocks(source.dtype(), bytes, count, reinterpret_cast<int8_t*>(q), nullptr, nullptr);
-    const auto zero = static_cast<uint8_t>(stored.offsets ? 0 : stored.zero);
-    for (int64_t i = 0; zero != 0 && i < count; ++i) q[i] = static_cast<uint8_t>(q[i] + zero);
+    add_to_all(q, count, stored.offsets ? 0 : stored.zero);
   } else if (source.dtype() == DType::i8) {
     for (int64_t i = 0; i < count; ++i) q[i] = static_cast<uint8_t>(bytes[i] ^ 0x80u);  // plus 128
   } else {
@@ -171,8 +175,7 @@ void fill_integers(const MatrixPart& part, const WeightFormat& format, int64_t b
   const WeightFormat stored = part.stored();
   if (is_integers(stored) && both(stored, format) == format) {
     read_integers(part, stored, begin, end, part.k, q);
-    const int shift = format.offsets || stored.offsets ? 0 : format.zero - stored.zero;
-    for (int64_t i = 0; shift != 0 && i < (end - begin) * part.k; ++i) q[i] = static_cast<uint8_t>(q[i] + shift);
+    add_to_all(q, (end - begin) * part.k, format.offsets || stored.offsets ? 0 : format.zero - stored.zero);
     return convert_scales(part, stored, format, begin, end, part.k, scales, offsets);
   }
   std::vector<float> wide(static_cast<std::size_t>((end - begin) * part.k));

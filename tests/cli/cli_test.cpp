@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -383,6 +384,34 @@ class Chat : public Cli {
     return run("chat " + path("model") + " " + options, input);
   }
 };
+
+TEST_F(Chat, BenchPerplexityPredictsTheSecondHalfOfEachPiece) {
+  const std::vector<int64_t> ids{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19};  // two pieces and a rest
+  std::string text;
+  for (const int64_t id : ids) text += "w" + std::to_string(id) + " ";
+  write("text", text);
+  const auto model = PretrainedModel::from_pretrained(path("model"));
+  double loss = 0;
+  for (std::size_t first = 0; first < 16; first += 8) {
+    BatchBuilder builder(model->batch_rules());
+    builder.add({.input_ids = std::span(ids).subspan(first, 8)});
+    Workspace workspace;
+    const ModelOutput out = model->forward(builder.finish(), workspace);
+    for (std::size_t row = 4; row < 7; ++row) {
+      const auto logits = out.logits->row(static_cast<int64_t>(row));
+      double sum = 0;
+      for (const float x : logits) sum += std::exp(static_cast<double>(x));
+      loss += std::log(sum) - static_cast<double>(logits[static_cast<std::size_t>(ids[first + row + 1])]);
+    }
+  }
+  const std::string command = "bench perplexity " + path("model") + " --input " + path("text");
+  const Result r = run(command + " --context 8");
+  ASSERT_EQ(r.status, 0) << r.err;
+  const Value figures = parse_json(r.out, "line");
+  EXPECT_EQ(figures.at("tokens").as_integer(), 6);
+  EXPECT_NEAR(figures.at("perplexity").as_number(), std::exp(loss / 6), 1e-3);
+  EXPECT_NE(run(command + " --context 32").err.find("17 tokens, fewer than --context 32"), std::string::npos);
+}
 
 TEST_F(Chat, AnswersLinesAndKeepsTheConversation) {
   const Result once = chat("--eos-token-id none", "w3 w4\n");

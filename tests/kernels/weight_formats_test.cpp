@@ -90,7 +90,7 @@ TEST_P(WeightFormatsTest, IntegersFollowTheRuleToTheBit) {
     for (const int64_t n : {1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65}) {
       for (const int64_t k : {0, 1, 3, 4, 5, 16, 31, 32, 33, 64, 100, 131}) {
         const IntegerWeight weight(type, n, k, static_cast<uint32_t>(n * 1000 + k));
-        for (const int64_t m : {0, 1, 2, 3, 5, 6, 7, 13, 14, 15, 29}) {
+        for (const int64_t m : {0, 1, 2, 3, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 29}) {
           if (++turn % 3 != 0 && m > 3) continue;
           const int64_t lda = k + turn % 4, ldc = n + turn % 5;
           const std::vector<float> a = random_floats(m * lda + 1, static_cast<uint32_t>(turn));
