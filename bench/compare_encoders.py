@@ -22,19 +22,35 @@ OpenVINO, Encoder of CTranslate2, inductor freezing of torch). Versions: see ben
 """
 
 import argparse
-import ctypes
 import json
 import os
 import random
-import signal
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-SEED = 20240607
+import harness
+from harness import SEED, WorkerError
+
 PEERS = ["ort", "openvino", "ctranslate2", "torch"]
+# Of each class: the peers that have it, our weight type, and how far the rows of last_hidden_state may be from torch's
+# in float32: the largest difference, or 1 - the mean cosine of the rows.
+PRECISIONS = {
+    "fp32": dict(peers=PEERS, dtype="fp32", max_difference=1e-3),
+    "bf16": dict(peers=["openvino", "torch"], dtype="bf16", max_distance=1e-3),
+    "int8": dict(peers=["ort", "openvino", "ctranslate2"], dtype="q8", max_distance=0.03),
+}
+# What we want to reach: peer time / our time, for the shape bert-base and, where they differ, for minilm-l6.
+BARS = {
+    "fp32": {"b32s128": {"fastest": 1.08}, "corpus256": {"fastest": 1.1}, "s128": {"fastest": 1.2},
+             "s16": {"fastest": 1.2}},
+    "bf16": {"b32s128": {"fastest": 1.0}, "corpus256": {"fastest": 1.1}, "s128": {"fastest": 1.2},
+             "s16": {"fastest": 1.5}},
+    "int8": {"b32s128": {"ort": 1.5, "openvino": 1.0}, "corpus256": {"ort": 1.6, "openvino": 1.1},
+             "s128": {"ort": 1.6, "openvino": 1.1}, "s16": {"ort": 2.5, "openvino": 1.8}},
+}
+MINILM_BARS = {"int8": {"corpus256": {"fastest": 2.0}, "s16": {"fastest": 2.0}}}
 SHAPES = {
     "bert-base": dict(num_hidden_layers=12, hidden_size=768, num_attention_heads=12, intermediate_size=3072),
     "minilm-l6": dict(num_hidden_layers=6, hidden_size=384, num_attention_heads=12, intermediate_size=1536),
@@ -50,10 +66,6 @@ ABOUT = {
 # (unrecorded, recorded) runs of one engine in one round; the sample is the median of the recorded ones. A short run
 # would otherwise mostly measure that the previous engine has just evicted the weights.
 REPEATS = {"b32s128": (0, 1), "s16": (2, 7), "s128": (1, 3), "corpus256": (0, 1)}
-MAX_DIFF = 1e-3
-FOREIGN_LIMIT = 0.10  # a round is disturbed when others used more than this share of our cores
-ISA_FLAGS = ("avx2 fma f16c avx_vnni avx512f avx512bw avx512vl avx512vbmi avx512_vnni avx512_bf16 avx512_fp16 "
-             "amx_tile amx_bf16 amx_int8 asimd asimddp sve").split()
 
 
 def lengths_of(workload):
@@ -253,7 +265,37 @@ def make_ctranslate2(directory, shape):
     converter.convert(str(directory / "ctranslate2" / "model"), quantization="float32", force=True)
 
 
-def make(directory, shape_name, peers):
+def make_ort_int8(directory, shape):
+    """Dynamic quantization of the fused graphs: weights by channel, activations while it runs."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    for kind in ("attention", "mha"):
+        for mask in ("", "-mask"):
+            quantize_dynamic(str(directory / "ort" / f"{kind}{mask}.onnx"),
+                             str(directory / "ort-int8" / f"{kind}{mask}.onnx"), weight_type=QuantType.QInt8,
+                             per_channel=True, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
+
+
+def make_openvino_int8(directory, shape):
+    """NNCF's post-training quantization: activations have fixed ranges, found on 64 sentences of the corpus."""
+    import nncf
+    import numpy as np
+    import openvino
+
+    sentences = load_sentences(directory / "inputs", "corpus256")[:64]
+    for attention in ("sdpa", "matmul"):
+        for masked in (False, True):
+            name = f"{attention}{'-mask' if masked else ''}.xml"
+            model = openvino.Core().read_model(directory / "openvino" / name)
+            samples = [{"input_ids": ids[None], **({"attention_mask": np.ones_like(ids[None])} if masked else {})}
+                       for ids in sentences]
+            quantized = nncf.quantize(model, nncf.Dataset(samples), model_type=nncf.ModelType.TRANSFORMER,
+                                      preset=nncf.QuantizationPreset.MIXED, subset_size=len(samples))
+            openvino.save_model(quantized, directory / "openvino-int8" / name, compress_to_fp16=False)
+
+
+def make(directory, shape_name, peers, precision):
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -262,8 +304,10 @@ def make(directory, shape_name, peers):
              ("inputs", lambda path: make_inputs(path, shape_name)),
              ("reference", lambda path: make_reference(directory))]
     exporters = {"ort": make_ort, "openvino": make_openvino, "ctranslate2": make_ctranslate2}
-    steps += [(peer, lambda path, f=exporters[peer]: f(directory, SHAPES[shape_name]))
-              for peer in peers if peer in exporters]
+    if precision == "int8":
+        exporters |= {"ort-int8": make_ort_int8, "openvino-int8": make_openvino_int8}
+    steps += [(name, lambda path, f=exporters[name]: f(directory, SHAPES[shape_name]))
+              for peer in peers for name in (peer, peer + "-int8") if name in exporters]
     for name, step in steps:
         path = directory / name
         done = directory / f"{name}.done"
@@ -284,19 +328,11 @@ def make(directory, shape_name, peers):
 # The peers' workers.
 
 
-class Peer:
-    """One peer engine. A subclass says which settings there are and gives a function for one padded batch.
+class EncoderPeer(harness.Peer):
+    """A subclass gives a function for one padded batch.
 
-    Settings are a dict; space(workload) gives for each the values to try, the first one being the start value.
-    `streams` 2 means two batches at a time with one thread each (only of use with several batches).
+    The setting `streams` 2 means two batches at a time with one thread each (only of use with several batches).
     """
-
-    def __init__(self, directory, threads):
-        self.directory, self.threads = directory, threads
-        self.models = {}
-
-    def version(self):
-        raise NotImplementedError
 
     def graphs(self, workload):
         return {}
@@ -305,15 +341,9 @@ class Peer:
         many = {"b32s128": {"batch": [32, 16], "streams": [1, 2]}, "corpus256": {"batch": [16, 8, 32], "streams": [1, 2]}}
         return {**many.get(workload, {"batch": [1], "streams": [1]}), **self.graphs(workload)}
 
-    def model(self, key, load):
-        """Loads a model once; the ones of settings that lost are dropped by drop_except."""
-        if key not in self.models:
-            self.models[key] = load()
-        self.used.add(key)
-        return self.models[key]
-
-    def drop_except(self, keys):
-        self.models = {key: model for key, model in self.models.items() if key in keys}
+    def exported(self, engine):
+        """The directory of the engine's files."""
+        return self.directory / (engine + ("-int8" if self.precision == "int8" else ""))
 
     def prepare(self, workload, settings):
         """Gives (run, unpack): run() computes the whole workload, unpack(result) the packed rows in input order."""
@@ -365,7 +395,7 @@ class Peer:
         return result
 
 
-class OrtPeer(Peer):
+class OrtPeer(EncoderPeer):
     def version(self):
         import onnxruntime
 
@@ -382,7 +412,7 @@ class OrtPeer(Peer):
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-            return onnxruntime.InferenceSession(str(self.directory / "ort" / name), options,
+            return onnxruntime.InferenceSession(str(self.exported("ort") / name), options,
                                                 providers=["CPUExecutionProvider"])
 
         name = f"{settings['graph']}{'' if mask is None else '-mask'}.onnx"
@@ -391,14 +421,16 @@ class OrtPeer(Peer):
         return lambda: session.run(None, feed)[0]
 
 
-class OpenvinoPeer(Peer):
+class OpenvinoPeer(EncoderPeer):
     def version(self):
         import openvino
 
         return "OpenVINO " + openvino.__version__.split("-")[0]
 
     def graphs(self, workload):
-        return {"graph": ["sdpa", "matmul"], "shape": ["dynamic"] if workload == "corpus256" else ["static", "dynamic"]}
+        hints = {"fp32": ["f32"], "bf16": ["bf16"], "int8": ["bf16", "f32"]}  # of what is not 8 bits
+        return {"graph": ["sdpa", "matmul"], "shape": ["dynamic"] if workload == "corpus256" else ["static", "dynamic"],
+                "hint": hints[self.precision]}
 
     def call(self, ids, mask, lengths, settings, threads):
         import openvino
@@ -408,11 +440,11 @@ class OpenvinoPeer(Peer):
 
         def load(name, static):
             core = openvino.Core()
-            model = core.read_model(self.directory / "openvino" / name)
+            model = core.read_model(self.exported("openvino") / name)
             if static:
                 model.reshape({port: list(ids.shape) for port in model.inputs})
             return core.compile_model(model, "CPU", {
-                "INFERENCE_PRECISION_HINT": "f32",
+                "INFERENCE_PRECISION_HINT": settings["hint"],
                 "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
                 "INFERENCE_NUM_THREADS": self.threads,
                 "NUM_STREAMS": streams,
@@ -420,7 +452,7 @@ class OpenvinoPeer(Peer):
 
         name = f"{settings['graph']}{'' if mask is None else '-mask'}.xml"
         static = ids.shape if settings["shape"] == "static" else None
-        compiled = self.model((name, static, streams), lambda: load(name, static))
+        compiled = self.model((name, static, streams, settings["hint"]), lambda: load(name, static))
         inputs = [openvino.Tensor(array) for array in ((ids,) if mask is None else (ids, mask))]
         local = threading.local()
 
@@ -434,7 +466,7 @@ class OpenvinoPeer(Peer):
         return run
 
 
-class Ctranslate2Peer(Peer):
+class Ctranslate2Peer(EncoderPeer):
     def version(self):
         import ctranslate2
 
@@ -449,7 +481,8 @@ class Ctranslate2Peer(Peer):
 
         def load():
             return ctranslate2.Encoder(str(self.directory / "ctranslate2" / "model"), device="cpu",
-                                       compute_type="float32", inter_threads=settings["streams"], intra_threads=threads)
+                                       compute_type="int8" if self.precision == "int8" else "float32",
+                                       inter_threads=settings["streams"], intra_threads=threads)
 
         encoder = self.model((settings["streams"], threads), load)
         if settings["input"] == "lists":
@@ -465,7 +498,7 @@ class Ctranslate2Peer(Peer):
         return np.array(result)
 
 
-class TorchPeer(Peer):
+class TorchPeer(EncoderPeer):
     def version(self):
         import torch
 
@@ -488,6 +521,8 @@ class TorchPeer(Peer):
         def load():
             model = BertModel.from_pretrained(self.directory / "model", attn_implementation="sdpa",
                                               add_pooling_layer=False).eval()
+            if self.precision == "bf16":
+                model = model.to(torch.bfloat16)
             if settings["mode"] == "eager":
                 return model
             import torch._inductor.config
@@ -511,246 +546,18 @@ class TorchPeer(Peer):
         return run
 
     def to_numpy(self, result):
-        return result.numpy()
+        return result.float().numpy()
 
 
 PEER_CLASSES = {"ort": OrtPeer, "openvino": OpenvinoPeer, "ctranslate2": Ctranslate2Peer, "torch": TorchPeer}
-
-
-def peer_worker(name, directory, threads):
-    """Speaks the protocol of bench/README.md, plus `tune`, `defaults` and `settings` for a workload."""
-    # Libraries print what they like on stdout; the protocol keeps the real one for itself.
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    def say(text):
-        out.write(text + "\n")
-        out.flush()
-
-    peer = PEER_CLASSES[name](directory, threads)
-    prepared = {}  # workload -> (run, unpack, keys of its models)
-
-    def adopt(workload, settings):
-        prepared[workload] = peer.prepare(workload, settings)
-        peer.drop_except({key for entry in prepared.values() for key in entry[2]})
-
-    def timed(run):
-        start = time.monotonic()
-        result = run()
-        return time.monotonic() - start, result
-
-    def tune(workload):
-        """Greedy over the settings, one after the other; candidates of one setting interleave and keep their best."""
-        space = peer.space(workload)
-        settings = {key: values[0] for key, values in space.items()}
-        log, best = [], None
-        for key, values in space.items():
-            if len(values) == 1 and best is not None:
-                continue
-            runs = {}
-            for value in values:
-                try:
-                    runs[value] = peer.prepare(workload, {**settings, key: value})[0]
-                    runs[value]()
-                except Exception as error:  # a peer that cannot do one of its variants still has the others
-                    runs.pop(value, None)
-                    log.append({**settings, key: value, "error": str(error).splitlines()[0][:200]})
-            if not runs:
-                raise RuntimeError(log[-1]["error"])
-            count = {"s16": 25, "s128": 12}.get(workload, 3)
-            seconds = {value: [] for value in runs}
-            for _ in range(count):
-                for value, run in runs.items():
-                    if workload in ("s16", "s128"):
-                        run()
-                    seconds[value].append(timed(run)[0])
-            for value in runs:
-                log.append({**settings, key: value, "seconds": min(seconds[value])})
-            settings[key] = min(runs, key=lambda value: min(seconds[value]))
-            best = min(seconds[settings[key]])
-            peer.drop_except({k for entry in prepared.values() for k in entry[2]})
-        return {"settings": settings, "seconds": best, "tried": log}
-
-    say("ready " + json.dumps({"engine": peer.version()}))
-    for line in sys.stdin:
-        words = line.split(None, 2)
-        try:
-            if not words:
-                continue
-            if words[0] == "quit":
-                break
-            if words[0] == "run":
-                seconds, result = timed(prepared[words[1]][0])
-                del result
-                say(f"time {seconds:.9f}")
-            elif words[0] == "dump":
-                run, unpack, _ = prepared[words[1]]
-                rows = unpack(run())
-                rows.tofile(words[2].strip())
-                say(f"dumped {rows.size}")
-            elif words[0] == "settings":
-                adopt(words[1], json.loads(words[2]))
-                say("ok")
-            elif words[0] == "defaults":
-                settings = {key: values[0] for key, values in peer.space(words[1].strip()).items()}
-                adopt(words[1].strip(), settings)
-                say("defaults " + json.dumps(settings))
-            elif words[0] == "tune":
-                say("tuned " + json.dumps(tune(words[1])))
-            else:
-                say(f"error unknown command {words[0]}")
-        except Exception as error:
-            say("error " + (f"{type(error).__name__}: {error}".splitlines()[0])[:300])
 
 
 # ---------------------------------------------------------------------------------------------------------------
 # The parent.
 
 
-class WorkerError(Exception):
-    pass
-
-
-class Worker:
-    """A persistent engine process. It is stopped except between ask() and the answer."""
-
-    def __init__(self, name, command, cpus, threads, log):
-        self.name, self.log = name, log
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads),
-                           TCPP_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false",
-                           TORCHINDUCTOR_CACHE_DIR=str(log.parent / "inductor"))
-        log.parent.mkdir(parents=True, exist_ok=True)
-        libc = ctypes.CDLL(None)
-
-        def in_child():
-            libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stopped worker must not outlive a killed parent
-            os.sched_setaffinity(0, cpus)
-
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(log, "w"),
-                                        env=environment, text=True, bufsize=1,
-                                        preexec_fn=in_child)
-        self.about = json.loads(self.answer("ready"))
-        self.stop()
-
-    def stop(self):
-        os.kill(self.process.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # returns when all its threads have stopped
-
-    def answer(self, expected):
-        line = self.process.stdout.readline()
-        if not line:
-            raise WorkerError(f"{self.name} ended (exit status {self.process.wait()}); see {self.log}")
-        word, _, rest = line.strip().partition(" ")
-        if word != expected:
-            raise WorkerError(f"{self.name}: {line.strip()}")
-        return rest
-
-    def ask(self, command, expected):
-        os.kill(self.process.pid, signal.SIGCONT)
-        try:
-            self.process.stdin.write(command + "\n")
-            self.process.stdin.flush()
-            return self.answer(expected)
-        finally:
-            if self.process.poll() is None:
-                self.stop()
-
-    def cpu_seconds(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def sample(self, workload):
-        warm, recorded = REPEATS[workload]
-        times = [float(self.ask(f"run {workload}", "time")) for _ in range(warm + recorded)]
-        return statistics.median(times[warm:])
-
-    def close(self):
-        if self.process.poll() is None:
-            os.kill(self.process.pid, signal.SIGCONT)
-            try:
-                self.process.stdin.write("quit\n")
-                self.process.stdin.close()
-                self.process.wait(timeout=20)
-            except (OSError, subprocess.TimeoutExpired):
-                self.process.kill()
-                self.process.wait()
-
-
-def busy_seconds(cpus):
-    """Seconds the given cores were not idle since boot, time stolen by the hypervisor included."""
-    total = 0
-    for line in Path("/proc/stat").read_text().splitlines():
-        fields = line.split()
-        if fields[0].startswith("cpu") and fields[0][3:].isdigit() and int(fields[0][3:]) in cpus:
-            user, nice, system, _idle, _iowait, irq, softirq, steal = (int(x) for x in fields[1:9])
-            total += user + nice + system + irq + softirq + steal
-    return total / os.sysconf("SC_CLK_TCK")
-
-
-class Meter:
-    """Share of the cores that processes other than the given workers use, from construction to share()."""
-
-    def __init__(self, cpus, workers=()):
-        self.cpus, self.workers = cpus, list(workers)
-        self.wall, self.busy, self.own = time.monotonic(), busy_seconds(cpus), self.own_seconds()
-
-    def own_seconds(self):
-        times = os.times()
-        return times.user + times.system + sum(worker.cpu_seconds() for worker in self.workers)
-
-    def share(self):
-        wall = max(1e-3, time.monotonic() - self.wall)
-        return max(0.0, (busy_seconds(self.cpus) - self.busy - (self.own_seconds() - self.own)) / (wall * len(self.cpus)))
-
-
-def wait_for_quiet(cpus, budget):
-    """Waits while others use the cores; gives the seconds left of the budget."""
-    start = time.monotonic()
-    while time.monotonic() - start < budget:
-        meter = Meter(cpus)
-        time.sleep(0.3)
-        if meter.share() < FOREIGN_LIMIT:
-            break
-    return budget - (time.monotonic() - start)
-
-
-def machine():
-    info = Path("/proc/cpuinfo").read_text().splitlines()
-    values = {line.split(":")[0].strip(): line.split(":", 1)[1].strip() for line in reversed(info) if ":" in line}
-    flags = set((values.get("flags") or values.get("Features") or "").split())
-    uname = os.uname()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"model": values.get("model name", uname.machine), "family": values.get("cpu family"),
-            "model_number": values.get("model"), "logical_cpus": os.cpu_count(), "memory_gib": round(memory, 1),
-            "isa": [flag for flag in ISA_FLAGS if flag in flags], "kernel": uname.sysname + " " + uname.release,
-            "load_average": os.getloadavg()[0]}
-
-
-def quartiles(values):
-    if len(values) < 2:
-        return values[0], values[0], values[0]
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return low, middle, high
-
-
-def tuned_settings(worker, workloads, directory, mode):
-    """Each peer's settings per workload, from the work directory or found now."""
-    path = directory / f"settings-{worker.name}.json"
-    if mode == "off":
-        return {w: json.loads(worker.ask(f"defaults {w}", "defaults")) for w in workloads}
-    known = json.loads(path.read_text()) if path.exists() and mode != "force" else {}
-    for workload in workloads:
-        if workload not in known:
-            print(f"  {worker.name} {workload}: looking for its best settings", file=sys.stderr)
-            known[workload] = json.loads(worker.ask(f"tune {workload}", "tuned"))
-            known[workload]["load_average"] = os.getloadavg()[0]  # a search made on a busy machine is worth little
-            path.write_text(json.dumps(known, indent=1) + "\n")
-        worker.ask(f"settings {workload} {json.dumps(known[workload]['settings'])}", "ok")
-    return {workload: known[workload]["settings"] for workload in workloads}
-
-
-def check_output(worker, workload, directory):
-    """Largest absolute difference from torch's answer; raises above MAX_DIFF."""
+def check_output(worker, workload, directory, precision):
+    """How far the answer is from torch's, by the measure of the precision class; raises where it is too far."""
     import numpy as np
 
     path = directory / "dumps" / f"{worker.name}-{workload}.f32"
@@ -760,204 +567,110 @@ def check_output(worker, workload, directory):
     path.unlink()
     if got.shape != want.shape:
         raise WorkerError(f"{worker.name} {workload}: {got.size} values, {want.size} expected")
-    difference = float(np.abs(got - want).max())
-    if not difference < MAX_DIFF:  # not >=: NaN must fail too
-        raise WorkerError(f"{worker.name} {workload}: differs from torch by {difference}")
+    limits = PRECISIONS[precision]
+    if "max_difference" in limits:
+        difference, most = float(np.abs(got - want).max()), limits["max_difference"]
+    else:
+        width = want.size // sum(lengths_of(workload))
+        a, b = got.reshape(-1, width), want.reshape(-1, width)
+        cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+        difference, most = 1.0 - float(cosines.mean()), limits["max_distance"]
+    if not difference < most:  # not >=: NaN must fail too
+        raise WorkerError(f"{worker.name} {workload}: differs from torch by {difference}, {most} is allowed")
     return difference
-
-
-def measure(workers, workload, options, cpus, rounds):
-    """Rounds of samples: [{'times': {engine: seconds}, 'foreign': share}]; disturbed rounds are repeated."""
-    kept, disturbed, budget = [], [], options.wait
-    order = random.Random(SEED)
-    while len(kept) < rounds and len(disturbed) < (2 * rounds if kept else rounds):
-        budget = wait_for_quiet(cpus, budget)
-        names = [worker.name for worker in workers]
-        order.shuffle(names)
-        by_name = {worker.name: worker for worker in workers}
-        meter, times = Meter(cpus, workers), {}
-        for name in names:
-            times[name] = by_name[name].sample(workload)
-        entry = {"times": times, "foreign": meter.share(), "order": names}
-        (kept if entry["foreign"] < FOREIGN_LIMIT else disturbed).append(entry)
-        if sys.stderr.isatty():
-            print(f"\r  {workload}: {len(kept)} rounds ({len(disturbed)} disturbed)  ", end="", file=sys.stderr)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
-    enough = len(kept) >= min(15, rounds)
-    return (kept if enough else kept + disturbed), len(disturbed), enough
-
-
-def summarize(workload, rounds, disturbed, quiet, shape, ours, peak):
-    lengths = lengths_of(workload)
-    flops, tokens = flops_of(shape, lengths), sum(lengths)
-    engines, ratios = {}, {}
-    for name in rounds[0]["times"]:
-        times = [entry["times"][name] for entry in rounds]
-        middle = statistics.median(times)
-        engines[name] = {"median_seconds": middle, "best_seconds": min(times), "tokens_per_second": tokens / middle,
-                         "sentences_per_second": len(lengths) / middle, "gflops": flops / middle / 1e9,
-                         "share_of_peak": flops / middle / 1e9 / peak if peak else None, "seconds": times}
-    for name in engines:
-        if ours and name != ours:
-            values = [entry["times"][name] / entry["times"][ours] for entry in rounds]
-            low, middle, high = quartiles(values)
-            ratios[name] = {"median": middle, "lower_quartile": low, "upper_quartile": high, "values": values}
-    peers = [name for name in engines if name != ours]
-    fastest = min(peers, key=lambda name: engines[name]["median_seconds"]) if peers else None
-    verdict = None
-    if ratios:
-        verdict = {"against": fastest, "counts": quiet and len(rounds) >= 15,
-                   "pass": ratios[fastest]["median"] >= 1.0 and ratios[fastest]["lower_quartile"] >= 0.97}
-    return {"tokens": tokens, "sentences": len(lengths), "flops": flops, "rounds": len(rounds),
-            "disturbed_rounds": disturbed, "quiet": quiet,
-            "foreign_share": statistics.median(entry["foreign"] for entry in rounds),
-            "engines": engines, "ratios": ratios, "fastest_peer": fastest, "verdict": verdict}
-
-
-def print_workload(workload, result, ours):
-    note = f"{result['rounds']} rounds, {result['disturbed_rounds']} more disturbed"
-    if not result["quiet"]:
-        note = f"NOT QUIET: {result['rounds']} rounds, all counted although others used the cores"
-    print(f"\n{workload}: {ABOUT[workload]}, {result['tokens']} tokens ({note})")
-    print(f"  {'engine':<14}{'median ms':>11}{'best ms':>10}{'tokens/s':>10}{'GFLOP/s':>9}{'of peak':>9}"
-          + (f"   {'its time / ours: median':>24}{'quartiles':>16}" if ours else ""))
-    for name, engine in sorted(result["engines"].items(), key=lambda item: item[1]["median_seconds"]):
-        share = f"{100 * engine['share_of_peak']:.0f}%" if engine["share_of_peak"] else "-"
-        line = (f"  {name:<14}{1e3 * engine['median_seconds']:>11.2f}{1e3 * engine['best_seconds']:>10.2f}"
-                f"{engine['tokens_per_second']:>10.0f}{engine['gflops']:>9.1f}{share:>9}")
-        if name in result["ratios"]:
-            ratio = result["ratios"][name]
-            line += f"   {ratio['median']:>24.3f}{ratio['lower_quartile']:>8.3f}{ratio['upper_quartile']:>8.3f}"
-        print(line)
-    if result["verdict"]:
-        word = "reached" if result["verdict"]["pass"] else "MISSED"
-        if not result["verdict"]["counts"]:
-            word += " (does not count: fewer than 15 quiet rounds)"
-        print(f"  bar (median >= 1.0 and lower quartile >= 0.97 against {result['verdict']['against']}): {word}")
-
-
-def write_report(path, report):
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def arguments():
     root = Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description="Interleaved speed comparison of a BERT encoder with its peers.",
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--work", type=Path, default=root / "build" / "peers", help="where models and exports are kept")
+    harness.add_arguments(parser, root, "encoder_worker", PEERS)
     parser.add_argument("--model", choices=list(SHAPES), default="bert-base", help="shape of the model")
-    parser.add_argument("--ours", default=str(root / "build" / "bin" / "encoder_worker"), help="worker binary, or none")
-    parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated peers, or none")
-    parser.add_argument("--workloads", default=",".join(WORKLOADS), help="comma-separated workloads")
-    parser.add_argument("--threads", type=int, default=2, help="threads of each engine")
-    parser.add_argument("--cpus", default="", help="comma-separated cores to use; default: the first THREADS allowed ones")
-    parser.add_argument("--rounds", type=int, default=21, help="rounds per workload (at least 15 for a verdict)")
-    parser.add_argument("--wait", type=float, default=60.0, help="seconds per workload to wait for others to be quiet")
-    parser.add_argument("--tune", choices=["auto", "force", "off"], default="auto",
-                        help="the peers' settings: found once, found again, or the start values (for trying the script)")
+    parser.add_argument("--precision", choices=list(PRECISIONS), default="fp32", help="class of arithmetic")
     parser.add_argument("--peak", type=float, help="peak GFLOP/s of all threads, if our worker does not measure it")
-    parser.add_argument("--json", type=Path, help="write everything measured to this file")
-    parser.add_argument("--worker", choices=PEERS, help=argparse.SUPPRESS)
-    parser.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main():
     options = arguments()
     directory = options.work.resolve() / options.model
-    peers = [] if options.peers == "none" else options.peers.split(",")
-    workloads = options.workloads.split(",")
-    for given, allowed in ((peers, PEERS), (workloads, WORKLOADS)):
-        for name in given:
-            if name not in allowed:
-                sys.exit(f"error: {name} is none of {', '.join(allowed)}")
+    precision, workloads = PRECISIONS[options.precision], harness.chosen(options.workloads, WORKLOADS)
+    peers = harness.chosen(options.peers, precision["peers"], absent=("none",))
     if options.worker:
-        return peer_worker(options.worker, directory, options.threads)
+        peer = PEER_CLASSES[options.worker](directory, options.threads, options.precision)
+        return harness.serve(peer, lambda workload: {"s16": (25, 1), "s128": (12, 1)}.get(workload, (3, 0)))
     if options.make:
-        return make(directory, options.model, peers)
+        return make(directory, options.model, peers, options.precision)
     ours = None if options.ours == "none" else "ours"
     if ours and not os.access(options.ours, os.X_OK):
         sys.exit(f"error: no worker binary {options.ours} (build it, or give --ours none)")
     if not ours and not peers:
         sys.exit("error: nothing to compare")
-    available = sorted(os.sched_getaffinity(0))
-    cpus = {int(cpu) for cpu in options.cpus.split(",")} if options.cpus else set(available[: options.threads])
+    cpus = harness.cores(options)
 
-    again = [sys.executable, __file__, "--work", str(options.work), "--model", options.model]
+    again = [sys.executable, __file__, "--work", str(options.work), "--model", options.model,
+             "--precision", options.precision]
     for some in ["none"] + peers:  # a process each: the exporters do not give their memory back
         subprocess.run(again + ["--make", "--peers", some], check=True, stdout=sys.stderr)
 
-    workers, failed = [], {}
-    report = {"machine": machine(), "model": options.model, "threads": options.threads, "cpus": sorted(cpus),
-              "date": time.strftime("%Y-%m-%d"), "precision": "float32", "engines": {}, "settings": {},
-              "max_difference": {}, "failed": failed, "workloads": {}}
-    try:
-        commands = [(peer, again + ["--worker", peer, "--threads", str(options.threads)]) for peer in peers]
-        if ours:
-            commands.append((ours, [options.ours, str(directory / "model"), str(directory / "inputs"),
-                                    str(options.threads)]))
-        for name, command in commands:
-            try:
-                worker = Worker(name, command, cpus, options.threads, directory / "logs" / f"{name}.log")
-                workers.append(worker)
-                report["engines"][name] = worker.about["engine"]
-                if name != ours:
-                    report["settings"][name] = tuned_settings(worker, workloads, directory, options.tune)
-                report["max_difference"][name] = {w: check_output(worker, w, directory) for w in workloads}
-            except WorkerError as error:
-                if name == ours:
-                    raise  # a peer may be missing, ours may not
-                failed[name] = str(error)
-                print(f"warning: left out: {error}", file=sys.stderr)
-                workers = [worker for worker in workers if worker.name != name or worker.close()]
-        if not workers:
-            sys.exit("error: no engine works")
+    report = {"machine": harness.machine(), "model": options.model, "threads": options.threads, "cpus": sorted(cpus),
+              "date": time.strftime("%Y-%m-%d"), "precision": options.precision, "engines": {}, "settings": {},
+              "distance": {}, "failed": {}, "workloads": harness.earlier_workloads(options)}
 
+    def adopt(worker):
+        if worker.name != ours:
+            kind = "" if options.precision == "fp32" else f"-{options.precision}"
+            report["settings"][worker.name] = harness.tuned_settings(
+                worker, workloads, directory / f"settings-{worker.name}{kind}.json", options.tune)
+        report["distance"][worker.name] = {w: check_output(worker, w, directory, options.precision) for w in workloads}
+
+    commands = [(peer, again + ["--worker", peer, "--threads", str(options.threads)]) for peer in peers]
+    if ours:
+        commands.append((ours, [options.ours, str(directory / "model"), str(directory / "inputs"),
+                                str(options.threads), precision["dtype"]]))
+    workers = []
+    try:
+        workers = harness.start_workers(commands, ours, cpus, options, directory, report, adopt)
         peak = options.peak
         if ours:
-            wait_for_quiet(cpus, options.wait)
+            harness.wait_for_quiet(cpus, options.wait)
             report["peak"] = json.loads(workers[-1].ask("peak", "peak"))
             report["gemm"] = json.loads(workers[-1].ask("gemm", "gemm"))
             peak = peak or report["peak"]["gflops"]
 
-        about = report["machine"]
-        print(f"{about['model']} (family {about['family']}, model {about['model_number']}), {about['logical_cpus']} logical "
-              f"CPUs, {about['memory_gib']} GiB, {about['kernel']}\nISA: {' '.join(about['isa'])}")
-        print(f"{options.model} shape, float32, {options.threads} threads on cores {sorted(cpus)}, load average "
-              f"{about['load_average']:.2f} at the start")
+        harness.print_machine(report["machine"])
+        print(f"{options.model} shape, {options.precision}, {options.threads} threads on cores {sorted(cpus)}, load average "
+              f"{report['machine']['load_average']:.2f} at the start")
         for name, version in report["engines"].items():
-            worst = max(report["max_difference"][name].values())
-            print(f"  {name:<14}{version} (within {worst:.1e} of torch one by one)")
+            if name in report["distance"]:
+                worst = max(report["distance"][name].values())
+                print(f"  {name:<14}{version} (within {worst:.1e} of torch one by one)")
             for workload, settings in report["settings"].get(name, {}).items():
                 print(f"  {'':<14}  {workload}: " + ", ".join(f"{key} {value}" for key, value in settings.items()))
         if peak:
-            print(f"peak: {peak:.0f} GFLOP/s (FMA in registers, {options.threads} threads)")
+            print(f"peak: {peak:.0f} GFLOP/s (from registers, {options.threads} threads)")
         for shape in report.get("gemm", {}).get("shapes", []):
             print(f"  GEMM {shape['m']} x {shape['n']} x {shape['k']}: {shape['gflops']:.1f} GFLOP/s"
                   + (f", {100 * shape['gflops'] / peak:.0f}% of peak" if peak else ""))
 
+        bars = {**BARS[options.precision], **(MINILM_BARS.get(options.precision, {}) if options.model == "minilm-l6" else {})}
         for workload in workloads:
             for worker in workers:
                 for _ in range(2 if workload in ("b32s128", "corpus256") else 5):
                     worker.ask(f"run {workload}", "time")
-            rounds, disturbed, quiet = measure(workers, workload, options, cpus, options.rounds)
-            result = summarize(workload, rounds, disturbed, quiet, SHAPES[options.model], ours, peak)
+            earlier = harness.earlier_rounds(report, workload)
+            rounds, disturbed, quiet = harness.measure(workers, workload, REPEATS[workload], options, cpus)
+            lengths = lengths_of(workload)
+            work = {"sentences": len(lengths), "tokens": sum(lengths), "flops": flops_of(SHAPES[options.model], lengths)}
+            result = harness.summarize(earlier + rounds, disturbed, quiet, work, ours, bars[workload], peak)
             report["workloads"][workload] = result
-            print_workload(workload, result, ours)
+            harness.print_workload(workload, ABOUT[workload], result, ours)
             sys.stdout.flush()
-            write_report(options.json, report)
+        harness.write_report(options.json, report)
     finally:
         for worker in workers:
             worker.close()
-    verdicts = [result["verdict"] for result in report["workloads"].values() if result["verdict"]]
-    if verdicts:
-        good = sum(verdict["pass"] and verdict["counts"] for verdict in verdicts)
-        print(f"\nthe bar is reached in a run that counts on {good} of {len(verdicts)} workloads")
-        return 0 if good == len(verdicts) else 1
-    return 0
+    return harness.print_verdict(report)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 // Our side of compare_encoders.py: loads a model, then answers "run", "dump", "peak" and "gemm" on standard input, one
-// line each (the protocol is in bench/README.md). Usage: encoder_worker MODEL_DIR INPUTS_DIR THREADS
+// line each (the protocol is in bench/README.md). Usage: encoder_worker MODEL_DIR INPUTS_DIR THREADS [DTYPE]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -9,6 +9,7 @@
 #include <map>
 #include <sstream>
 
+#include "small_numbers.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/parallel.hpp"
 #include "transformers/base/platform.hpp"
@@ -60,7 +61,7 @@ void compute(const PretrainedModel& model, const Workload& work, Workspace& work
 
 // GFLOP/s of the packed GEMM at the model's layer shapes, as a JSON list: m tokens, weight [n, k], bias and gelu
 // included.
-std::string gemm_shapes(int64_t hidden, int64_t inner) {
+std::string gemm_shapes(const WeightFormat& format, int64_t hidden, int64_t inner) {
   struct Layer {
     int64_t n, k;
     Activation activation;
@@ -73,10 +74,9 @@ std::string gemm_shapes(int64_t hidden, int64_t inner) {
   const ParallelScope scope;
   for (const int64_t m : {4096, 16}) {
     for (const Layer& layer : layers) {
-      const std::vector<float> source(static_cast<std::size_t>(layer.n * layer.k), 0.01f);
       const std::vector<float> bias(static_cast<std::size_t>(layer.n), 0.1f);
-      const auto packed = allocate_bytes(packed_bytes(DType::f32, layer.n, layer.k));
-      pack_rows(DType::f32, source.data(), layer.k, 0, layer.n, layer.n, layer.k, packed.get());
+      const auto packed = allocate_bytes(packed_bytes(format, layer.n, layer.k));
+      pack_small_numbers(format, layer.n, layer.k, packed.get());
       std::vector<float> a(static_cast<std::size_t>(m * layer.k), 0.5f), c(static_cast<std::size_t>(m * layer.n));
       std::vector<double> times;
       for (int run = 0; run < 6; ++run) {
@@ -84,7 +84,7 @@ std::string gemm_shapes(int64_t hidden, int64_t inner) {
         gemm({.a = a.data(),
               .lda = layer.k,
               .m = m,
-              .b = {packed.get(), DType::f32, layer.n, layer.k},
+              .b = {packed.get(), format, layer.n, layer.k},
               .bias = bias.data(),
               .activation = layer.activation,
               .c = c.data(),
@@ -100,8 +100,17 @@ std::string gemm_shapes(int64_t hidden, int64_t inner) {
   return to_json(Value::Object{{"shapes", std::move(shapes)}});
 }
 
-int serve(const std::string& model_directory, const std::string& inputs) {
-  const auto model = PretrainedModel::from_pretrained(model_directory);
+WeightFormat format_of(WeightType type) {
+  return type == WeightType::bf16 ? WeightFormat::bf16_dot()
+         : type == WeightType::q8 ? WeightFormat::affine_q8()
+         : type == WeightType::q4 ? WeightFormat::q4()
+                                  : WeightFormat(DType::f32);
+}
+
+int serve(const std::string& model_directory, const std::string& inputs, WeightType dtype) {
+  LoadOptions options;
+  options.dtype = dtype;
+  const auto model = PretrainedModel::from_pretrained(model_directory, options);
   Workspace workspace;
   std::map<std::string, Workload> workloads;
   const auto workload = [&](const std::string& name) -> const Workload& {
@@ -129,13 +138,13 @@ int serve(const std::string& model_directory, const std::string& inputs) {
       std::printf("dumped %lld\n", static_cast<long long>(count));
     } else if (command == "peak") {
       double peak = 0;
-      for (int i = 0; i < 3; ++i) peak = std::max(peak, measure_peak_gflops());
+      for (int i = 0; i < 3; ++i) peak = std::max(peak, measure_peak_gflops(0.2, format_of(dtype)));
       std::printf("peak {\"gflops\": %.2f}\n", peak);
     } else if (command == "gemm") {
       const Value config = parse_json(read_file(model_directory + "/config.json"), "config.json");
-      std::printf(
-          "gemm %s\n",
-          gemm_shapes(config.at("hidden_size").as_integer(), config.at("intermediate_size").as_integer()).c_str());
+      std::printf("gemm %s\n", gemm_shapes(format_of(dtype), config.at("hidden_size").as_integer(),
+                                           config.at("intermediate_size").as_integer())
+                                   .c_str());
     } else if (command == "quit") {
       return 0;
     } else {
@@ -149,13 +158,14 @@ int serve(const std::string& model_directory, const std::string& inputs) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: encoder_worker MODEL_DIR INPUTS_DIR THREADS\n");
+  const std::optional<WeightType> dtype = argc == 5 ? weight_type_from(argv[4]) : WeightType::fp32;
+  if (argc < 4 || argc > 5 || !dtype) {
+    std::fprintf(stderr, "usage: encoder_worker MODEL_DIR INPUTS_DIR THREADS [fp32|bf16|q8|q4]\n");
     return 2;
   }
   try {
     set_num_threads(std::atoi(argv[3]));
-    return serve(argv[1], argv[2]);
+    return serve(argv[1], argv[2], *dtype);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "error: %s\n", e.what());
     return 1;

@@ -2,7 +2,7 @@
 // what
 //   the processor's multiply-adds reach from registers, measured right beside each. Few rows are bound by memory
 //   instead: for them, how fast the weights stream, beside a plain read of as many bytes.
-// Usage: gemm_bench [seconds per shape, default 0.5] [threads] [fp32|bf16|q8|q4]
+// Usage: gemm_bench [seconds per shape, default 0.5] [threads] [fp32|bf16|q8|q8_0|q4]
 //        TCPP_ISA=avx2 gemm_bench ... for another ISA. With the last argument only the products of that type, whose
 //        peak is that of its own instruction (vdpbf16ps, vpdpbusd, ...).
 // Weights of few-row shapes rotate through 256 MiB, so that they come from memory as in a whole model.
@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "small_numbers.hpp"
 #include "transformers/base/parallel.hpp"
 #include "transformers/base/platform.hpp"
 #include "transformers/kernels/kernels.hpp"
@@ -67,25 +68,13 @@ void read_all(const std::byte* bytes, std::size_t count) {
   });
 }
 
-// A weight of small numbers.
-void pack_any(const WeightFormat& format, int64_t n, int64_t k, std::byte* to) {
-  const auto size = static_cast<std::size_t>(n * k);
-  if (format.kind == WeightFormat::Kind::integers) {
-    const std::vector<uint8_t> q(size, 3);
-    const std::vector<uint16_t> scales(size, 0x1c00);
-    return pack_rows(format, QuantizedRows{q.data(), scales.data(), scales.data()}, 0, n, n, k, to);
-  }
-  const std::vector<uint32_t> source(size, format.kind == WeightFormat::Kind::f32 ? 0x3c000000u : 0x3c003c00u);
-  pack_rows(format, source.data(), k, 0, n, n, k, to);
-}
-
 void bench_gemm(double seconds, int64_t m, int64_t n, int64_t k, Activation activation, const WeightFormat& format,
                 const char* name) {
   const std::size_t weight_bytes = packed_bytes(format, n, k);
   const bool few = m <= 48;
   const std::size_t copies = few ? std::max<std::size_t>(1, (std::size_t{256} << 20) / weight_bytes) : 1;
   const auto weights = allocate_bytes(weight_bytes * copies);
-  pack_any(format, n, k, weights.get());
+  pack_small_numbers(format, n, k, weights.get());
   for (std::size_t i = 1; i < copies; ++i) {
     std::memcpy(weights.get() + i * weight_bytes, weights.get(), weight_bytes);
   }
@@ -183,7 +172,8 @@ void run(double seconds, const std::string& only) {
   std::printf("ISA %s, %d threads\n", std::string(isa()).c_str(), num_threads());
   const ParallelScope scope;
   if (only == "bf16") return run_products(seconds, WeightFormat::bf16_dot(), "bf16");
-  if (only == "q8") return run_products(seconds, WeightFormat::q8(), "q8");
+  if (only == "q8") return run_products(seconds, WeightFormat::affine_q8(), "q8");
+  if (only == "q8_0") return run_products(seconds, WeightFormat::q8(), "q8_0");
   if (only == "q4") return run_products(seconds, WeightFormat::q4(), "q4");
   run_products(seconds, DType::f32, "fp32");
   if (only == "fp32") return;

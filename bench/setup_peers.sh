@@ -24,7 +24,8 @@ if [ "${2:-}" = llama.cpp ]; then
   exit 0
 fi
 packages="torch==2.15.0 transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 numpy onnx==1.23.2 onnxscript
-          onnxruntime==1.32.0 sympy openvino==2026.4.1 ctranslate2==4.8.5"
+          onnxruntime==1.32.0 sympy openvino==2026.4.1 nncf==3.4.0 ctranslate2==4.8.5
+          sentencepiece==0.2.3"
 
 [ -x "$directory/bin/python" ] || "${PYTHON:-python3}" -m venv "$directory"
 "$directory/bin/python" -m pip install --quiet --upgrade pip
@@ -33,7 +34,7 @@ packages="torch==2.15.0 transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8
 HF_HUB_OFFLINE=1 "$directory/bin/python" - <<'CHECK'
 from importlib import import_module, metadata
 
-for name in ("torch", "transformers", "onnx", "onnxruntime", "openvino", "ctranslate2"):
+for name in ("torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "ctranslate2"):
     import_module(name)
     print(name, metadata.version(name))
 CHECK

@@ -43,6 +43,7 @@ GemmWeight plain(const WeightFormat& format) {
           .zero = format.zero,
           .offsets = format.offsets,
           .half_scales = format.half_scales,
+          .affine = format.affine,
           .group = format.group};
 }
 
@@ -50,7 +51,8 @@ bool is_integers(const WeightFormat& format) { return format.kind == WeightForma
 
 const GemmKernels& kernels_for(const WeightFormat& format) {
   using Kind = WeightFormat::Kind;
-  return kernels().gemm[is_integers(format) ? kIntegers : format.kind == Kind::bf16_dot ? kBf16s : kFloats];
+  if (is_integers(format)) return kernels().gemm[format.affine ? kAffineIntegers : kIntegers];
+  return kernels().gemm[format.kind == Kind::bf16_dot ? kBf16s : kFloats];
 }
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -152,6 +154,14 @@ WeightFormat WeightFormat::bf16_dot() {
 
 WeightFormat WeightFormat::q8() { return DType::q8_0; }
 
+WeightFormat WeightFormat::affine_q8() {
+  WeightFormat format = DType::q8_0;
+  format.half_scales = false;
+  format.affine = true;
+  format.group = kAffineGroup;
+  return format;
+}
+
 WeightFormat WeightFormat::q4() { return DType::q4_1; }
 
 std::size_t packed_bytes(const WeightFormat& format, int64_t n, int64_t k) {
@@ -187,7 +197,7 @@ void pack_rows(const WeightFormat& format, const QuantizedRows& source, int64_t 
   char* to = check_range(table, format, row_begin, rows, n, k, packed);
   const GemmWeight weight = plain(format);
   const int64_t panel_bytes = table.panel_bytes(k, weight);
-  const int64_t scales_row = ceil_div(k, format.group) * (format.half_scales ? 2 : 4);
+  const int64_t scales_row = format.scales_of(k) * (format.half_scales ? 2 : 4);
   for (int64_t row = 0; row < rows; row += table.nr, to += panel_bytes) {
     const char* offsets = format.offsets ? static_cast<const char*>(source.offsets) + row * scales_row : nullptr;
     table.pack({.q = source.q + row * k,
@@ -241,17 +251,11 @@ void unpack_rows(const PackedMatrix& weight, int64_t row_begin, int64_t rows, vo
   }
 }
 
-void gemm(const GemmArgs& args) {
-  const int64_t m = args.m, n = args.b.n, k = args.b.k;
-  check_size(n, k);
-  check_argument(m >= 0, "gemm: negative number of rows");
-  if (m == 0 || n == 0) return;
-  check_argument(args.c != nullptr && (k == 0 || (args.a != nullptr && args.b.data != nullptr)), "gemm: null operand");
-  check_argument(m == 1 || (args.lda >= k && args.ldc >= n && (args.residual == nullptr || args.ldr >= n)),
-                 "gemm: row stride less than the row");
+namespace {
 
-  const GemmKernels& table = kernels_for(args.b.format);
-  const GemmWeight weight = plain(args.b.format);
+// The product, checked. `copy`: of all rows of A, where one serves all threads.
+void product(const GemmKernels& table, const GemmWeight& weight, const GemmArgs& args, const float* copy) {
+  const int64_t m = args.m, n = args.b.n, k = args.b.k;
   const int64_t panel_bytes = table.panel_bytes(k, weight);
   const int64_t panels = ceil_div(n, table.nr), row_blocks = ceil_div(m, table.mr);
 
@@ -271,11 +275,12 @@ void gemm(const GemmArgs& args) {
   const int64_t chunks = ceil_div(panels, chunk);
   check_argument(groups <= TaskList::kMaxTasks / chunks, "gemm: too many rows");
   const int64_t copy_at = ceil_div(table.scratch(most_rows, chunk, k, weight), 16) * 16;
-  const int64_t scratch_floats = copy_at + table.copy_floats(most_rows, k, weight);
+  const int64_t copied_row = copy ? table.copy_floats(1, k, weight) : 0;
+  const int64_t scratch_floats = copy_at + (copy ? 0 : table.copy_floats(most_rows, k, weight));
 
   for_each_task(groups * chunks, [&](auto& next) {
     int64_t copied = -1;
-    float* const scratch = thread_scratch(scratch_floats);
+    float* const scratch = scratch_floats > 0 ? thread_scratch(scratch_floats) : nullptr;
     for (int64_t task; (task = next()) >= 0;) {
       const int64_t group = task / chunks, p0 = task % chunks * chunk, p1 = std::min(p0 + chunk, panels);
       // Blocks of rows, and groups of blocks, as even as can be: no short block at the end runs at half speed.
@@ -283,7 +288,9 @@ void gemm(const GemmArgs& args) {
       const int64_t r0 = row_at(group * row_blocks / groups), r1 = row_at((group + 1) * row_blocks / groups);
       const int64_t rows = r1 - r0, column = p0 * table.nr;
       const float* a = args.a + r0 * args.lda;
-      if (table.copy_floats(rows, k, weight) > 0) {
+      if (copy != nullptr) {
+        a = copy + r0 * copied_row;
+      } else if (table.copy_floats(rows, k, weight) > 0) {
         if (copied != group) table.copy(a, args.lda, rows, k, weight, scratch + copy_at);
         copied = group;
         a = scratch + copy_at;
@@ -305,6 +312,47 @@ void gemm(const GemmArgs& args) {
                    .scratch = scratch});
     }
   });
+}
+
+}  // namespace
+
+void gemm(const GemmArgs& args) {
+  const int64_t m = args.m, n = args.b.n, k = args.b.k;
+  check_size(n, k);
+  check_argument(m >= 0, "gemm: negative number of rows");
+  if (m == 0 || n == 0) return;
+  check_argument(args.c != nullptr && (k == 0 || (args.a != nullptr && args.b.data != nullptr)), "gemm: null operand");
+  check_argument(m == 1 || (args.lda >= k && args.ldc >= n && (args.residual == nullptr || args.ldr >= n)),
+                 "gemm: row stride less than the row");
+
+  const GemmKernels& table = kernels_for(args.b.format);
+  const GemmWeight weight = plain(args.b.format);
+  if (!table.copied_once) return product(table, weight, args, nullptr);
+
+  // So many rows at a time that their copy stays in the cache that the threads share.
+  constexpr int64_t kCopyFloats = int64_t{1} << 20, kElementsPerTask = 16384;
+  const int64_t row_floats = table.copy_floats(1, k, weight);
+  const int64_t most = std::clamp<int64_t>(kCopyFloats / std::max<int64_t>(row_floats, 1), table.mr, m);
+  const int64_t step = std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(k, 1));
+  float* const copy = thread_scratch(most * row_floats);
+  const ParallelScope scope;
+  for (int64_t first = 0; first < m; first += most) {
+    GemmArgs some = args;
+    some.m = std::min(most, m - first);
+    some.a = args.a + first * args.lda;
+    some.c = args.c + first * args.ldc;
+    if (args.residual != nullptr) some.residual = args.residual + first * args.ldr;
+    const auto copy_rows = [&](int64_t begin, int64_t end) {
+      table.copy(some.a + begin * args.lda, args.lda, end - begin, k, weight, copy + begin * row_floats);
+    };
+    if (some.m <= step) {
+      copy_rows(0, some.m);
+    } else {
+      parallel_for(ceil_div(some.m, step),
+                   [&](int64_t task) { copy_rows(task * step, std::min(some.m, (task + 1) * step)); });
+    }
+    product(table, weight, some, copy);
+  }
 }
 
 double measure_peak_gflops(double seconds, const WeightFormat& format) {

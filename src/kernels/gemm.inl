@@ -154,6 +154,7 @@ void fill_gemm(KernelTable& table) noexcept {
                          .step = 1,
                          .panel_bytes = panel_bytes,
                          .most_copied = 0,
+                         .copied_once = false,
                          .scratch = gemm_scratch,
                          .copy_floats = gemm_copy_floats,
                          .copy = gemm_copy,

@@ -164,6 +164,7 @@ void fill_gemm_bf16(KernelTable& table) noexcept {
                         .step = D::kStep,
                         .panel_bytes = bf16_panel_bytes,
                         .most_copied = 512 * 1024 / 4,
+                        .copied_once = false,
                         .scratch = bf16_scratch,
                         .copy_floats = bf16_copy_floats,
                         .copy = bf16_copy,

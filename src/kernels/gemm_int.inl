@@ -4,34 +4,17 @@
 //   is with WeightFormat in kernels.hpp.
 // Usage: fill_gemm_int(table) puts it into the table of its ISA.
 #include "kernels/epilogue.inl"
+#include "kernels/gemm_affine.inl"
 #include "kernels/kernel_table.hpp"
 #include "kernels/micro.inl"
-
-#ifndef TCPP_DOT
-#define TCPP_DOT Dot
-#endif
 
 namespace transformers {
 namespace TCPP_KERNELS {
 namespace {
 
-using D = TCPP_DOT;
-
-// A unit is D::kStep neighbouring k: of one row of A 4 bytes (signed), of a panel kPanel * kUnit bytes (unsigned), of
-// 4-bit weights two units a byte: unit i of a group in the low halves, unit i + units / 2 in the high ones.
-// A panel is, group after group: units, scales [kPanel], offsets [kPanel].
-constexpr int64_t kUnit = D::kStep;
-constexpr int64_t kUnitBytes = kPanel * kUnit;
-constexpr int64_t kIntAhead = 4096;  // bytes
+// Units are those of gemm_affine.inl; of 4-bit weights two units a byte: unit i of a group in the low halves, unit i +
+// units / 2 in the high ones. A panel is, group after group: units, scales [kPanel], offsets [kPanel].
 constexpr int64_t kMostGroup = 256;
-
-// Rows of a tile. Where registers suffice for the sums of integers and those over groups, both stay in them; else the
-// sums over groups are in memory.
-constexpr int kIntRows = D::kTileRows;
-constexpr bool kSumsInRegisters = D::kSumsInRegisters;
-
-constexpr int64_t ceil_of(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t block_count(int64_t rows) { return ceil_of(rows, kIntRows); }
 
 struct Geometry {
   int64_t groups, units, last_units;  // units of each group but the last, and of the last
@@ -436,25 +419,6 @@ void int_block(const GemmBlock& g) noexcept {
   }
 }
 
-int64_t int_peak(int64_t steps, float* sink) noexcept {
-  const int32_t ones = 0x01010101;
-  const char* const x = reinterpret_cast<const char*>(&ones);
-  alignas(64) char bytes[V::kWidth * kUnit] = {};
-  const D::Word word = D::load(bytes);
-  D::Acc s0 = D::set1(0), s1 = D::set1(1), s2 = D::set1(2), s3 = D::set1(3), s4 = D::set1(4), s5 = D::set1(5),
-         s6 = D::set1(6), s7 = D::set1(7), s8 = D::set1(8), s9 = D::set1(9);
-  for (int64_t i = 0; i < steps; ++i) {
-    s0 = D::dot(x, word, s0), s1 = D::dot(x, word, s1), s2 = D::dot(x, word, s2), s3 = D::dot(x, word, s3);
-    s4 = D::dot(x, word, s4), s5 = D::dot(x, word, s5), s6 = D::dot(x, word, s6), s7 = D::dot(x, word, s7);
-    s8 = D::dot(x, word, s8), s9 = D::dot(x, word, s9);
-  }
-  const auto f = [](D::Acc s) __attribute__((always_inline)) { return D::to_float(s); };
-  const V::Reg all = V::add(V::add(V::add(f(s0), f(s1)), V::add(f(s2), f(s3))),
-                            V::add(V::add(V::add(f(s4), f(s5)), V::add(f(s6), f(s7))), V::add(f(s8), f(s9))));
-  *sink = V::sum(all);
-  return steps * 10 * 2 * V::kWidth * kUnit;
-}
-
 }  // namespace
 
 void fill_gemm_int(KernelTable& table) noexcept {
@@ -463,6 +427,7 @@ void fill_gemm_int(KernelTable& table) noexcept {
                            .step = kUnit,
                            .panel_bytes = int_panel_bytes,
                            .most_copied = 512 * 1024 / 4,
+                           .copied_once = false,
                            .scratch = int_scratch,
                            .copy_floats = int_copy_floats,
                            .copy = int_copy,
@@ -470,6 +435,7 @@ void fill_gemm_int(KernelTable& table) noexcept {
                            .pack = int_pack,
                            .unpack = int_unpack,
                            .peak = int_peak};
+  fill_gemm_affine(table);
 }
 
 }  // namespace TCPP_KERNELS

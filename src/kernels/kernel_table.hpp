@@ -14,8 +14,8 @@ namespace transformers {
 enum : int { kWeightF32, kWeightF16, kWeightBf16, kWeightBf16Dot, kWeightIntegers };
 // KVType of kernels.hpp.
 enum : int { kKVF32, kKVBf16, kKVQ8 };
-// The arithmetics there are: a product is one of float32, of bf16, of integers.
-enum : int { kFloats, kBf16s, kIntegers, kArithmetics };
+// The arithmetics there are: a product is one of float32, of bf16, of integers, of integers in affine groups.
+enum : int { kFloats, kBf16s, kIntegers, kAffineIntegers, kArithmetics };
 enum : int {
   kActNone,
   kActRelu,
@@ -43,6 +43,7 @@ struct GemmWeight {
   int zero;
   bool offsets;
   bool half_scales;
+  bool affine;
   int64_t group;
 };
 
@@ -79,6 +80,8 @@ struct GemmKernels {
   int64_t (*panel_bytes)(int64_t k, const GemmWeight& weight) noexcept;
   // Rows that share a copy of A should not take more floats than this.
   int64_t most_copied;
+  // The copy of a row depends on no other, and one copy serves all threads.
+  bool copied_once;
   int64_t (*scratch)(int64_t rows, int64_t panels, int64_t k, const GemmWeight& weight) noexcept;
   int64_t (*copy_floats)(int64_t rows, int64_t k, const GemmWeight& weight) noexcept;
   void (*copy)(const float* a, int64_t lda, int64_t rows, int64_t k, const GemmWeight& weight, float* to) noexcept;

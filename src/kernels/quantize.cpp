@@ -23,17 +23,18 @@ bool finite(const float* x, int64_t n) {
   return sum == 0.0f;
 }
 
-uint16_t round_q8(const float* x, int64_t n, uint8_t* q) {
+// Integers by the largest number; the scale they stand for, made of that divided by 127.
+template <class Round>
+float round_q8(const float* x, int64_t n, uint8_t* q, Round round) {
   float most = 0.0f;
   for (int64_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i]));
-  const uint16_t half = float_to_half(most / 127.0f);
-  const float scale = half_to_float(half);
+  const float scale = round(most / 127.0f);
   const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
   for (int64_t i = 0; i < n; ++i) {
     const float y = std::clamp(x[i] * inverse, -127.0f, 127.0f);
     q[i] = static_cast<uint8_t>(static_cast<int>(nearest(y)) + 128);
   }
-  return half;
+  return scale;
 }
 
 struct Fit {
@@ -113,25 +114,30 @@ std::string to_string(const WeightFormat& format) {
   return "q" + std::to_string(int{format.bits});
 }
 
-void quantize_rows(const WeightFormat& format, const float* source, int64_t rows, int64_t k, uint8_t* q,
-                   uint16_t* scales, uint16_t* offsets) {
-  const bool q8 = format == WeightFormat::q8();
-  check_argument(q8 || format == WeightFormat::q4(), "quantize_rows: neither q8 nor q4");
+void quantize_rows(const WeightFormat& format, const float* source, int64_t rows, int64_t k, uint8_t* q, void* scales,
+                   void* offsets) {
+  const bool q8 = format == WeightFormat::q8(), affine = format == WeightFormat::affine_q8();
+  check_argument(q8 || affine || format == WeightFormat::q4(), "quantize_rows: neither q8 nor q4");
+  auto* wide = static_cast<float*>(scales);
+  auto *half = static_cast<uint16_t*>(scales), *offset = static_cast<uint16_t*>(offsets);
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t begin = 0; begin < k; begin += kGroup) {
-      const int64_t n = std::min(kGroup, k - begin);
+    for (int64_t begin = 0; begin < k; begin += format.group) {
+      const int64_t n = std::min(format.group, k - begin);
       const float* const x = source + r * k + begin;
       uint8_t* const to = q + r * k + begin;
-      if (!finite(x, n)) {  // stays visible: the results are NaN
-        std::fill_n(to, n, uint8_t{0});
-        *scales++ = 0x7e00;
-        if (!q8) *offsets++ = 0x7e00;
+      const bool good = finite(x, n);  // else it stays visible: the results are NaN
+      if (!good) std::fill_n(to, n, uint8_t{0});
+      if (affine) {
+        // A scale so small that its inverse overflows: zeros.
+        const auto large = [](float scale) { return scale > 1e-38f ? scale : 0.0f; };
+        *wide++ = good ? round_q8(x, n, to, large) : std::numeric_limits<float>::quiet_NaN();
       } else if (q8) {
-        *scales++ = round_q8(x, n, to);
+        const auto to_half = [](float scale) { return half_to_float(float_to_half(scale)); };
+        *half++ = good ? float_to_half(round_q8(x, n, to, to_half)) : uint16_t{0x7e00};
       } else {
-        const Fit fit = round_q4(x, n, to);
-        *scales++ = fit.scale;
-        *offsets++ = fit.offset;
+        const Fit fit = good ? round_q4(x, n, to) : Fit{0x7e00, 0x7e00, 0.0};
+        *half++ = fit.scale;
+        *offset++ = fit.offset;
       }
     }
   }

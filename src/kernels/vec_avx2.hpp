@@ -155,6 +155,10 @@ struct Dot {
     const __m256i x = _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(a)));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(b, x));
   }
+  // Two int16 of each lane at b, and sum + their products with the two at `a`.
+  using Pairs = __m256i;
+  static TCPP_INLINE Pairs load_pairs(const char* b) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)); }
+  static TCPP_INLINE Acc dot_pairs(const char* a, Pairs b, Acc sum) { return dot(a, b, sum); }
   static TCPP_INLINE V::Reg to_float(Acc x) { return _mm256_cvtepi32_ps(x); }
   // Integral values as kWidth elements of A.
   static TCPP_INLINE void store(Element* p, V::Reg x) {

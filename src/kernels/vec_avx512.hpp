@@ -164,6 +164,10 @@ struct Dot {
     const __m512i x = _mm512_broadcastd_epi32(_mm_loadu_si32(a));
     return _mm512_add_epi32(sum, _mm512_madd_epi16(b, x));
   }
+  // Two int16 of each lane at b, and sum + their products with the two at `a`.
+  using Pairs = __m512i;
+  static TCPP_INLINE Pairs load_pairs(const char* b) { return _mm512_loadu_si512(b); }
+  static TCPP_INLINE Acc dot_pairs(const char* a, Pairs b, Acc sum) { return dot(a, b, sum); }
   static TCPP_INLINE V::Reg to_float(Acc x) { return _mm512_cvtepi32_ps(x); }
   // Integral values as kWidth elements of A.
   static TCPP_INLINE void store(Element* p, V::Reg x) {

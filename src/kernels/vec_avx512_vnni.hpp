@@ -35,6 +35,12 @@ struct VnniDot {
     return _mm512_dpbusd_epi32(sum, b, _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(a)));
 #endif
   }
+  // Two int16 of each lane at b, and sum + their products with the two at `a`.
+  using Pairs = __m512i;
+  static TCPP_INLINE Pairs load_pairs(const char* b) { return _mm512_loadu_si512(b); }
+  static TCPP_INLINE Acc dot_pairs(const char* a, Pairs b, Acc sum) {
+    return _mm512_dpwssd_epi32(sum, b, _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(a)));
+  }
   static TCPP_INLINE V::Reg to_float(Acc x) { return _mm512_cvtepi32_ps(x); }
   static TCPP_INLINE void store(Element* p, V::Reg x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));

@@ -233,6 +233,14 @@ struct Dot {
     for (int i = 0; i < V::kWidth; ++i) sum.lane[i] += b.lane[2 * i] * x[0] + b.lane[2 * i + 1] * x[1];
     return sum;
   }
+  // Two int16 of each lane at b, and sum + their products with the two at `a`.
+  using Pairs = Word;
+  static TCPP_INLINE Pairs load_pairs(const char* b) {
+    Word x;
+    memcpy(x.lane, b, sizeof x.lane);
+    return x;
+  }
+  static TCPP_INLINE Acc dot_pairs(const char* a, Pairs b, Acc sum) { return dot(a, b, sum); }
   static TCPP_INLINE V::Reg to_float(Acc x) {
     V::Reg y = V::zero();
     for (int i = 0; i < V::kWidth; ++i) y[i] = static_cast<float>(x.lane[i]);

@@ -35,13 +35,14 @@ bool ends_with_replace(std::string& name, std::string_view from, std::string_vie
 // Fills a model's weights from a directory, each leaf as the visitor meets it.
 class Loader final : public WeightVisitor {
  public:
-  // `vocab_size`: a matrix with that many rows gives scores over the vocabulary.
+  // `vocab_size`: a matrix with that many rows gives scores over the vocabulary. `of_decoder`: the model only decodes.
   Loader(const WeightSource& source, std::string_view base_model_prefix, WeightType dtype, int64_t vocab_size,
-         const CancelToken& cancel)
+         bool of_decoder, const CancelToken& cancel)
       : source_(source),
         prefix_(std::string(base_model_prefix) + "."),
         dtype_(dtype),
         vocab_size_(vocab_size),
+        of_decoder_(of_decoder),
         cancel_(cancel),
         memory_(source.total_bytes()) {}
 
@@ -75,7 +76,7 @@ class Loader final : public WeightVisitor {
         if (name.empty()) continue;  // told apart in the second pass
         matrices_[name] = {.in_features = weight.in_features,
                            .turned = is_turned(part, name),
-                           .over_vocabulary = weight.out_features == vocab_size_,
+                           .role = role(weight.out_features),
                            .tied = tables_.contains(name)};
       }
       return;
@@ -127,7 +128,7 @@ class Loader final : public WeightVisitor {
     if (!found.empty() && (tied || is_quantized(found))) {
       std::vector<MatrixPart> parts = find_matrix({&part, 1}, columns);
       PackedWeight weight{.out_features = rows, .in_features = columns, .format = {}, .bytes = nullptr};
-      if (choose_format(parts, dtype_, rows == vocab_size_).kind == WeightFormat::Kind::integers) {
+      if (choose_format(parts, dtype_, role(rows)).kind == WeightFormat::Kind::integers) {
         pack(parts, weight);
         if (tied) shared_.emplace(found, weight);
         packed = std::move(weight);
@@ -168,6 +169,8 @@ class Loader final : public WeightVisitor {
   }
 
  private:
+  MatrixRole role(int64_t out_features) const { return {out_features == vocab_size_, of_decoder_}; }
+
   // The checkpoint's name for a weight, or "". Accepted as in Hugging Face: the base model's prefix missing or in
   // excess, and the names gamma and beta of old LayerNorms.
   std::string resolve(const std::string& name) const {
@@ -241,7 +244,9 @@ class Loader final : public WeightVisitor {
       if (is_quantized(name)) {
         // [out_features, in_features], also where floats would be transposed.
         const bool halves = source_.entry(name)->dtype == DType::u8;
-        const int64_t groups = (k + 31) / 32;
+        const std::string scales = name + std::string(kScaleSuffix);
+        const WeightFormat stored = stored_integers(source_.entry(name)->dtype, source_.entry(scales)->dtype);
+        const int64_t groups = stored.scales_of(k);
         const auto integers = [&](const std::string& tensor, DType dtype, Shape shape) {
           if (!source_.contains(tensor)) missing(tensor, shape);
           check_shape(tensor, shape);
@@ -256,7 +261,7 @@ class Loader final : public WeightVisitor {
         };
         cancel_.throw_if_cancelled();
         matrix.weight = integers(name, halves ? DType::u8 : DType::i8, {rows, halves ? (k + 1) / 2 : k});
-        matrix.scales = integers(name + std::string(kScaleSuffix), DType::f16, {rows, groups});
+        matrix.scales = integers(scales, stored.half_scales ? DType::f16 : DType::f32, {rows, groups});
         if (halves) matrix.offsets = integers(name + std::string(kOffsetSuffix), DType::f16, {rows, groups});
       } else {
         const bool turned = is_turned(part, name);
@@ -290,7 +295,7 @@ class Loader final : public WeightVisitor {
   }
 
   void pack(const std::vector<MatrixPart>& parts, PackedWeight& weight) {
-    weight.format = choose_format(parts, dtype_, weight.out_features == vocab_size_);
+    weight.format = choose_format(parts, dtype_, role(weight.out_features));
     weight.bytes = pack_parts(parts, weight, source_, memory_);
     packed_integers_ = packed_integers_ || weight.format.kind == WeightFormat::Kind::integers;
   }
@@ -299,6 +304,7 @@ class Loader final : public WeightVisitor {
   std::string prefix_;
   WeightType dtype_;
   int64_t vocab_size_;
+  bool of_decoder_;
   const CancelToken& cancel_;
   PackedMemory memory_;
   std::set<std::string, std::less<>> used_, present_;
@@ -309,6 +315,10 @@ class Loader final : public WeightVisitor {
 };
 
 namespace {
+
+bool only_decodes(const PretrainedModel& model) {
+  return model.uses_cache() && model.batch_rules().decoder == BatchRules::Decoder::none;
+}
 
 // What config.json's quantization_config says that `tcpp quantize` has made of the weights. Error(unsupported) for the
 // methods of others.
@@ -392,7 +402,8 @@ MatrixList list_matrices(const ModelFiles& files) {
   list.quantized = quantization_of(list.config, files.where("config.json")).has_value();
   list.weights = WeightSource::open(files);
   const CancelToken never;
-  Loader loader(*list.weights, model->base_model_prefix(), WeightType::stored, model->vocab_size(), never);
+  Loader loader(*list.weights, model->base_model_prefix(), WeightType::stored, model->vocab_size(),
+                only_decodes(*model), never);
   list.matrices = loader.list(*model);
   for (const auto& [name, shape] : loader.tables()) {
     if (shape[0] == model->vocab_size()) list.words.emplace(name, shape[1]);
@@ -423,8 +434,8 @@ int64_t PretrainedModel::memory_bytes(const ModelFiles& files) {
       continue;
     }
     const int64_t k = use->second.in_features, rows = integers ? entry.shape.front() : size / std::max<int64_t>(k, 1);
-    const WeightFormat format = entry.dtype == DType::i8    ? WeightFormat::q8()
-                                : entry.dtype == DType::u8  ? WeightFormat::q4()
+    const WeightFile::Entry* scales = list.weights->entry(name + std::string(kScaleSuffix));
+    const WeightFormat format = integers ? stored_integers(entry.dtype, scales ? scales->dtype : DType::f16)
                                 : entry.dtype == DType::f64 ? WeightFormat(DType::f32)
                                                             : WeightFormat(entry.dtype);
     bytes += static_cast<int64_t>(packed_bytes(format, rows, k));
@@ -446,7 +457,8 @@ std::unique_ptr<PretrainedModel> Loader::load(const std::shared_ptr<const ModelF
   const WeightType wanted =
       options.dtype == WeightType::stored && quantized == WeightType::bf16 ? *quantized : options.dtype;
   const ParallelScope scope;  // hundreds of matrices, each packed in a fraction of a millisecond
-  Loader loader(*weights, model->base_model_prefix(), wanted, model->vocab_size(), options.cancel);
+  Loader loader(*weights, model->base_model_prefix(), wanted, model->vocab_size(), only_decodes(*model),
+                options.cancel);
   loader.fill(*model);
   model->dtype_ = options.dtype != WeightType::stored ? options.dtype
                   : quantized                         ? *quantized

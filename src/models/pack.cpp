@@ -17,8 +17,6 @@ using Kind = WeightFormat::Kind;
 
 bool is_integers(const WeightFormat& format) { return format.kind == Kind::integers; }
 
-int64_t groups_of(int64_t k, int64_t group) { return (k + group - 1) / group; }
-
 void add_to_all(uint8_t* q, int64_t count, int number) {
   if (number == 0) return;
   for (int64_t i = 0; i < count; ++i) q[i] = static_cast<uint8_t>(q[i] + number);
@@ -50,14 +48,14 @@ struct Scales {
   std::vector<float> scales, offsets;
 };
 Scales read_scales(const MatrixPart& part, const WeightFormat& stored, int64_t begin, int64_t end, int64_t k) {
-  const int64_t count = (end - begin) * groups_of(k, stored.group);
+  const int64_t count = (end - begin) * stored.scales_of(k);
   Scales out;
   out.scales.resize(static_cast<std::size_t>(count)), out.offsets.resize(out.scales.size());
   if (is_block_format(part.weight.dtype())) {
     const Tensor source = part.weight.slice(begin, end);
     decode_blocks(source.dtype(), source.raw(), (end - begin) * k, nullptr, out.scales.data(), out.offsets.data());
   } else {
-    widen(DType::f16, part.scales.slice(begin, end).raw(), count, out.scales.data());
+    widen(part.scales.dtype(), part.scales.slice(begin, end).raw(), count, out.scales.data());
     if (stored.offsets) widen(DType::f16, part.offsets.slice(begin, end).raw(), count, out.offsets.data());
   }
   return out;
@@ -66,7 +64,7 @@ Scales read_scales(const MatrixPart& part, const WeightFormat& stored, int64_t b
 // The same as bytes, for a format that holds them without loss.
 void convert_scales(const MatrixPart& part, const WeightFormat& stored, const WeightFormat& to, int64_t begin,
                     int64_t end, int64_t k, std::byte* scales, std::byte* offsets) {
-  const int64_t rows = end - begin, groups = groups_of(k, to.group), stored_groups = groups_of(k, stored.group);
+  const int64_t rows = end - begin, groups = to.scales_of(k), stored_groups = stored.scales_of(k);
   if (stored.half_scales && to.half_scales && stored.group == to.group && stored.offsets == to.offsets) {
     if (is_block_format(part.weight.dtype())) {
       return copy_half_scales(part.weight.dtype(), part.weight.slice(begin, end).raw(), rows * k, scales, offsets);
@@ -103,6 +101,7 @@ WeightFormat both(const WeightFormat& a, const WeightFormat& b) {
   WeightFormat format = a;
   format.bits = std::max(a.bits, b.bits);
   format.group = std::min(a.group, b.group);
+  format.affine = false;  // not both are
   format.offsets = a.offsets || b.offsets;
   format.zero = a.offsets == b.offsets && a.zero == b.zero ? a.zero : format.offsets ? 0 : 128;
   if (!format.offsets && format.zero == 128) format.bits = 8;
@@ -180,13 +179,12 @@ void fill_integers(const MatrixPart& part, const WeightFormat& format, int64_t b
   }
   std::vector<float> wide(static_cast<std::size_t>((end - begin) * part.k));
   rows_to_float(part, begin, end, wide.data());
-  quantize_rows(format, wide.data(), end - begin, part.k, q, reinterpret_cast<uint16_t*>(scales),
-                reinterpret_cast<uint16_t*>(offsets));
+  quantize_rows(format, wide.data(), end - begin, part.k, q, scales, offsets);
 }
 
 void pack_integers(std::span<const MatrixPart> parts, const WeightFormat& format, int64_t begin, int64_t end, int64_t n,
                    int64_t k, std::byte* packed) {
-  const int64_t groups = groups_of(k, format.group), scale_bytes = groups * (format.half_scales ? 2 : 4);
+  const int64_t groups = format.scales_of(k), scale_bytes = groups * (format.half_scales ? 2 : 4);
   // Kept by each thread: fresh memory for every slice would cost as much as filling it.
   static thread_local std::vector<std::byte> scratch;
   const int64_t rows = end - begin, q_bytes = (rows * k + 3) / 4 * 4, all_scales = rows * scale_bytes;
@@ -241,19 +239,29 @@ Tensor transpose(const Tensor& tensor) {
   return out;
 }
 
+WeightFormat stored_integers(DType integers, DType scales) {
+  if (integers == DType::u8) return WeightFormat::q4();
+  return scales == DType::f32 ? WeightFormat::affine_q8() : WeightFormat::q8();
+}
+
 WeightFormat MatrixPart::stored() const {
-  if (scales.defined()) return weight.dtype() == DType::i8 ? WeightFormat::q8() : WeightFormat::q4();
+  if (scales.defined()) return stored_integers(weight.dtype(), scales.dtype());
   return weight.dtype() == DType::f64 ? DType::f32 : weight.dtype();
 }
 
-WeightFormat choose_format(std::span<const MatrixPart> parts, WeightType wanted, bool over_vocabulary) {
+WeightFormat choose_format(std::span<const MatrixPart> parts, WeightType wanted, MatrixRole role) {
+  // What has 8 bits by groups of 32, as GGUF does, is finer than what would become of it.
+  const auto is_fine = [](const MatrixPart& part) { return part.stored() == WeightFormat::q8(); };
+  const bool fine = role.fine_groups || std::ranges::all_of(parts, is_fine);
+  const WeightFormat eight_bits = fine ? WeightFormat::q8() : WeightFormat::affine_q8();
+
   switch (wanted) {
     case WeightType::bf16:
       return WeightFormat::bf16_dot();
     case WeightType::q8:
-      return WeightFormat::q8();
+      return eight_bits;
     case WeightType::q4:
-      return over_vocabulary ? WeightFormat::q8() : WeightFormat::q4();
+      return role.over_vocabulary ? eight_bits : WeightFormat::q4();
     case WeightType::stored:
     case WeightType::fp32:
       break;
@@ -280,7 +288,7 @@ void rows_to_float(const MatrixPart& part, int64_t begin, int64_t end, float* ou
   std::vector<uint8_t> q(static_cast<std::size_t>((end - begin) * part.k));
   read_integers(part, stored, begin, end, part.k, q.data());
   const Scales slice = read_scales(part, stored, begin, end, part.k);
-  const int64_t groups = groups_of(part.k, stored.group);
+  const int64_t groups = stored.scales_of(part.k);
   for (int64_t r = 0; r < end - begin; ++r) {
     for (int64_t i = 0; i < part.k; ++i) {
       const auto at = static_cast<std::size_t>(r * part.k + i);
@@ -292,15 +300,15 @@ void rows_to_float(const MatrixPart& part, int64_t begin, int64_t end, float* ou
 }
 
 MatrixPart quantize_matrix(const MatrixPart& matrix, const WeightFormat& format) {
-  const int64_t n = matrix.rows(), k = matrix.k, groups = groups_of(k, format.group);
+  const int64_t n = matrix.rows(), k = matrix.k, groups = format.scales_of(k);
   const int64_t row_bytes = format.bits == 4 ? (k + 1) / 2 : k;
   MatrixPart part{.weight = Tensor::zeros(format.bits == 4 ? DType::u8 : DType::i8, {n, row_bytes}), .k = k};
-  part.scales = Tensor::zeros(DType::f16, {n, groups});
+  part.scales = Tensor::zeros(format.half_scales ? DType::f16 : DType::f32, {n, groups});
   if (format.offsets) part.offsets = Tensor::zeros(DType::f16, {n, groups});
   auto* const bytes = static_cast<uint8_t*>(const_cast<void*>(part.weight.raw()));
-  const auto row_of = [&](const Tensor& halves, int64_t row) {
-    auto* const begin = static_cast<std::byte*>(const_cast<void*>(halves.raw()));
-    return halves.defined() ? begin + row * groups * 2 : nullptr;
+  const auto row_of = [&](const Tensor& list, int64_t row) {
+    auto* const begin = static_cast<std::byte*>(const_cast<void*>(list.raw()));
+    return list.defined() ? begin + row * groups * static_cast<int64_t>(dtype_size(list.dtype())) : nullptr;
   };
   const int64_t step = std::max<int64_t>(1, (int64_t{1} << 18) / std::max<int64_t>(k, 1));
   parallel_for((n + step - 1) / step, [&](int64_t task) {

@@ -1,6 +1,6 @@
 // What it is: how the tensors of a checkpoint become packed weights: which format, and the conversion, slice by slice.
 // Where it stands: src/models; load.cpp finds the tensors, quantize.cpp writes the same integers to files.
-// Usage: `weight.format = choose_format(parts, WeightType::q8, false);
+// Usage: `weight.format = choose_format(parts, WeightType::q8, {});
 //         weight.bytes = pack_parts(parts, weight, source, memory);`
 #pragma once
 
@@ -23,16 +23,28 @@ namespace transformers {
 struct MatrixPart {
   Tensor weight = {};
   int64_t k = 0;                     // in_features
-  Tensor scales = {}, offsets = {};  // [rows, groups] f16, of integers as quantize_matrix makes them
+  Tensor scales = {}, offsets = {};  // of integers, as quantize_matrix makes them
 
   int64_t rows() const { return weight.dim(0); }
   // The format that holds the values without loss.
   WeightFormat stored() const;
 };
 
+// The format of integers that a quantized directory has as U8, or as I8 with scales of F32 (affine_q8) or F16
+// (q8).
+WeightFormat stored_integers(DType integers, DType scales);
+
+// What the choice of a format depends on beside the values.
+struct MatrixRole {
+  bool over_vocabulary = false;
+  // Groups of 32 with q8 too: in models that only decode, for wider ones cost SmolLM2 half a percent of perplexity, and
+  // in tables that are only looked up.
+  bool fine_groups = false;
+};
+
 // The format for a weight of type `wanted` (WeightType::stored: the one that holds all parts without loss). The matrix
 // over the vocabulary stays q8 under q4: its errors fall on the logits themselves.
-WeightFormat choose_format(std::span<const MatrixPart> parts, WeightType wanted, bool over_vocabulary);
+WeightFormat choose_format(std::span<const MatrixPart> parts, WeightType wanted, MatrixRole role);
 
 // Memory for packed weights, one behind the other in large pieces: huge pages serve small matrices too, and what is
 // fetched ahead at the end of one matrix is the beginning of the next. A piece lives as long as any weight in it.
@@ -56,9 +68,9 @@ std::shared_ptr<const std::byte> pack_parts(std::span<const MatrixPart> parts, c
 // The rows of a part as float32, dense.
 void rows_to_float(const MatrixPart& part, int64_t begin, int64_t end, float* out);
 
-// A matrix [n, k] as tensors of integers: weight I8 [n, k] or U8 [n, ceil(k / 2)] (the first of two numbers in the low
-// half), scales and, for q4, offsets F16 [n, ceil(k / 32)]. pack_parts makes of them what it makes of the matrix
-// itself.
+// A matrix [n, k] as tensors of integers. q8: weight I8 [n, k], scales F16 [n, ceil(k / 32)]; affine_q8 alike, scales
+// F32 [n, ceil(k / 128)]; q4: weight U8 [n, ceil(k / 2)] (the first of two numbers in the low half), scales and offsets
+// F16 [n, ceil(k / 32)]. pack_parts makes of them what it makes of the matrix itself.
 MatrixPart quantize_matrix(const MatrixPart& matrix, const WeightFormat& format);
 Tensor round_to_bf16(const Tensor& tensor);
 // [n, k] to [k, n].
@@ -68,7 +80,7 @@ Tensor transpose(const Tensor& tensor);
 struct MatrixUse {
   int64_t in_features = 0;
   bool turned = false;  // the file has [in_features, out_features]
-  bool over_vocabulary = false;
+  MatrixRole role = {};
   bool tied = false;  // a table of words too
 };
 struct MatrixList {
@@ -83,7 +95,7 @@ MatrixList list_matrices(const ModelFiles& files);
 
 // Names behind that of the weight: "x.weight_scale", "x.weight_offset".
 inline constexpr std::string_view kScaleSuffix = "_scale", kOffsetSuffix = "_offset";
-// quantization_config of config.json: {"quant_method": kQuantMethod, "dtype": "q8", "group_size": 32}
+// quantization_config of config.json: {"quant_method": kQuantMethod, "dtype": "q8"}
 inline constexpr std::string_view kQuantMethod = "tcpp";
 
 }  // namespace transformers

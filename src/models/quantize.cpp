@@ -45,7 +45,8 @@ void quantize_model(const std::string& name, const std::string& out, WeightType 
   if (words) {
     check_argument(type != WeightType::bf16, "words are rounded to q8, with q8 or q4");
     for (const auto& [table, columns] : list.words) {
-      list.matrices.emplace(table, MatrixUse{.in_features = columns, .over_vocabulary = true});
+      list.matrices.emplace(table,
+                            MatrixUse{.in_features = columns, .role = {.over_vocabulary = true, .fine_groups = true}});
     }
   }
   std::error_code error;
@@ -64,7 +65,7 @@ void quantize_model(const std::string& name, const std::string& out, WeightType 
         tensor = tensor.reshaped({tensor.dim(0), use->second.in_features});  // a convolution's taps
       if (use->second.turned) tensor = transpose(tensor);
       const MatrixPart matrix{.weight = tensor, .k = use->second.in_features};
-      const WeightFormat format = choose_format({&matrix, 1}, type, use->second.over_vocabulary);
+      const WeightFormat format = choose_format({&matrix, 1}, type, use->second.role);
       MatrixPart rounded = quantize_matrix(matrix, format);
       tensors.emplace_back(tensor_name + std::string(kScaleSuffix), std::move(rounded.scales));
       if (rounded.offsets.defined()) {
@@ -92,7 +93,6 @@ void quantize_model(const std::string& name, const std::string& out, WeightType 
     write_file(target.string(), {&bytes, 1});
   }
   Value::Object quantization{{"quant_method", std::string(kQuantMethod)}, {"dtype", std::string(to_string(type))}};
-  if (type != WeightType::bf16) quantization.emplace_back("group_size", 32);
   list.config.set("quantization_config", std::move(quantization));
   save_safetensors(fs::path(out) / "model.safetensors", tensors, {{"format", "pt"}});
   // Last: a directory that was left half-written has no config.json.

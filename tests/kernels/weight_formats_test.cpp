@@ -10,8 +10,15 @@
 namespace transformers {
 namespace {
 
-constexpr DType kBlockTypes[] = {DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1,
-                                 DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k};
+std::vector<WeightFormat> integer_formats() {
+  std::vector<WeightFormat> formats;
+  for (const DType type :
+       {DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k}) {
+    formats.emplace_back(type);
+  }
+  formats.push_back(WeightFormat::affine_q8());
+  return formats;
+}
 
 // True where the ISA's multiply-add rounds once: everywhere but in plain C++.
 bool fused() { return isa() != "portable"; }
@@ -68,10 +75,17 @@ float product_by_the_rule(const float* a, const IntegerWeight& w, int64_t row) {
     const int64_t begin = g * w.format.group, end = std::min(w.k, begin + w.format.group);
     float most = 0.0f;
     for (int64_t i = begin; i < end; ++i) most = std::max(most, std::abs(a[i]));
-    const float t = most > 0.0f ? most / 127.0f : 0.0f, inverse = most > 0.0f ? 127.0f / most : 0.0f;
-    int64_t products = 0, total = 0;
+    float t = most > 0.0f ? most / 127.0f : 0.0f, inverse = most > 0.0f ? 127.0f / most : 0.0f;
+    int64_t products = 0, total = 0, highest = 127;
+    if (w.format.affine) {
+      const auto [low, high] = std::minmax_element(a + begin, a + end);
+      const float least = std::min(*low, 0.0f), range = std::max(*high, 0.0f) - least;
+      t = range / 255.0f;
+      inverse = range > 0.0f ? 255.0f / range : 0.0f;
+      highest = 255 + static_cast<int64_t>(std::nearbyint(least * inverse));
+    }
     for (int64_t i = begin; i < end; ++i) {
-      const auto q = static_cast<int64_t>(std::nearbyint(a[i] * inverse));
+      const auto q = std::min(static_cast<int64_t>(std::nearbyint(a[i] * inverse)), highest);
       total += q;
       products += q * (w.q[static_cast<std::size_t>(row * w.k + i)] - (w.format.offsets ? 0 : w.format.zero));
     }
@@ -86,9 +100,9 @@ class WeightFormatsTest : public EveryIsa {};
 
 TEST_P(WeightFormatsTest, IntegersFollowTheRuleToTheBit) {
   int turn = 0;
-  for (const DType type : kBlockTypes) {
+  for (const WeightFormat& type : integer_formats()) {
     for (const int64_t n : {1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65}) {
-      for (const int64_t k : {0, 1, 3, 4, 5, 16, 31, 32, 33, 64, 100, 131}) {
+      for (const int64_t k : {0, 1, 3, 4, 5, 16, 31, 32, 33, 64, 100, 131, 261}) {
         const IntegerWeight weight(type, n, k, static_cast<uint32_t>(n * 1000 + k));
         for (const int64_t m : {0, 1, 2, 3, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 29}) {
           if (++turn % 3 != 0 && m > 3) continue;
@@ -112,7 +126,7 @@ TEST_P(WeightFormatsTest, IntegersFollowTheRuleToTheBit) {
 }
 
 TEST_P(WeightFormatsTest, EpiloguesAreThoseOfEveryProduct) {
-  for (const WeightFormat& format : {WeightFormat::q8(), WeightFormat::q4()}) {
+  for (const WeightFormat& format : {WeightFormat::q8(), WeightFormat::affine_q8(), WeightFormat::q4()}) {
     const int64_t m = 17, n = 37, k = 70;
     const IntegerWeight weight(format, n, k, 3);
     const std::vector<float> a = random_floats(m * k, 4), bias = random_floats(n, 5),
@@ -151,7 +165,7 @@ TEST_P(WeightFormatsTest, RowsDoNotDependOnTheirMates) {
   pack_rows(WeightFormat::bf16_dot(), halves.data(), k, 0, n, n, k, bf16.get());
   std::vector<PackedMatrix> weights{{bf16.get(), WeightFormat::bf16_dot(), n, k}};
   std::vector<IntegerWeight> integers;
-  for (const DType type : kBlockTypes) integers.emplace_back(type, n, k, 14);
+  for (const WeightFormat& type : integer_formats()) integers.emplace_back(type, n, k, 14);
   for (const IntegerWeight& w : integers) weights.push_back(w.matrix());
   for (const PackedMatrix& weight : weights) {
     const auto run = [&](const float* rows, int64_t count, int64_t lda) {
@@ -176,14 +190,24 @@ TEST_P(WeightFormatsTest, RowsDoNotDependOnTheirMates) {
 
 // Many rows of a long k: several groups of rows, each with its own copy.
 TEST_P(WeightFormatsTest, LargeProductsAreTheSumOfSmallOnes) {
-  const int64_t m = 700, n = 40, k = 3000;
-  const IntegerWeight weight(WeightFormat::q8(), n, k, 15);
-  const std::vector<float> a = random_floats(m * k, 16);
-  std::vector<float> c(static_cast<std::size_t>(m * n));
-  gemm({.a = a.data(), .lda = k, .m = m, .b = weight.matrix(), .c = c.data(), .ldc = n});
-  for (const int64_t i : {int64_t{0}, int64_t{13}, int64_t{14}, int64_t{167}, int64_t{168}, m / 2, m - 1}) {
-    for (int64_t j = 0; j < n; ++j) {
-      ASSERT_EQ(c[static_cast<std::size_t>(i * n + j)], product_by_the_rule(a.data() + i * k, weight, j)) << i;
+  const int64_t m = 1500, n = 40, k = 3000;
+  for (const WeightFormat& format : {WeightFormat::q8(), WeightFormat::affine_q8()}) {
+    const IntegerWeight weight(format, n, k, 15);
+    const std::vector<float> a = random_floats(m * k, 16);
+    std::vector<float> c(static_cast<std::size_t>(m * n), 1.0f);
+    const auto at = [&](int64_t i, int64_t j) -> float& { return c[static_cast<std::size_t>(i * n + j)]; };
+    gemm({.a = a.data(),
+          .lda = k,
+          .m = m,
+          .b = weight.matrix(),
+          .residual = c.data(),
+          .ldr = n,
+          .c = c.data(),
+          .ldc = n});
+    for (const int64_t i : {int64_t{0}, int64_t{13}, int64_t{14}, int64_t{167}, int64_t{168}, m / 2, m - 1}) {
+      for (int64_t j = 0; j < n; ++j) {
+        ASSERT_EQ(at(i, j), product_by_the_rule(a.data() + i * k, weight, j) + 1.0f) << i;
+      }
     }
   }
 }
@@ -234,7 +258,7 @@ TEST_P(WeightFormatsTest, Bf16RoundsToNearestEven) {
 
 TEST_P(WeightFormatsTest, WhatIsNotFiniteStaysVisible) {
   const int64_t n = 5, k = 70;
-  for (const WeightFormat& format : {WeightFormat::q8(), WeightFormat::q4()}) {
+  for (const WeightFormat& format : {WeightFormat::q8(), WeightFormat::affine_q8(), WeightFormat::q4()}) {
     const IntegerWeight weight(format, n, k, 31);
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       for (const int64_t at : {0, 40, 69}) {
@@ -256,7 +280,7 @@ TEST_P(WeightFormatsTest, WhatIsNotFiniteStaysVisible) {
 }
 
 TEST_P(WeightFormatsTest, RowsAreGatheredFromPanels) {
-  for (const DType type : kBlockTypes) {
+  for (const WeightFormat& type : integer_formats()) {
     const IntegerWeight weight(type, 70, 100, 41);
     const std::vector<int32_t> ids = {0, 69, 31, 32, 33, 5, 5};
     std::vector<float> out(ids.size() * 100, 1.0f), sum = out;
@@ -273,7 +297,7 @@ TEST_P(WeightFormatsTest, RowsAreGatheredFromPanels) {
 }
 
 TEST_P(WeightFormatsTest, PacksInAnyNumberOfRanges) {
-  for (const DType type : kBlockTypes) {
+  for (const WeightFormat& type : integer_formats()) {
     const int64_t step = panel_rows(type), n = 3 * step + 5, k = 75;
     const IntegerWeight weight(type, n, k, 51);
     const auto parts = allocate_bytes(packed_bytes(type, n, k));
@@ -299,19 +323,25 @@ TCPP_EVERY_ISA(WeightFormatsTest);
 
 struct Quantized {
   std::vector<uint8_t> q;
-  std::vector<uint16_t> scales, offsets;
   std::vector<float> values;
 
-  Quantized(const WeightFormat& format, const std::vector<float>& x, int64_t k)
-      : q(x.size()), scales(x.size() / static_cast<std::size_t>(k) * static_cast<std::size_t>((k + 31) / 32)) {
-    offsets.resize(scales.size());
-    const auto rows = static_cast<int64_t>(x.size()) / k, groups = (k + 31) / 32;
-    quantize_rows(format, x.data(), rows, k, q.data(), scales.data(), offsets.data());
+  Quantized(const WeightFormat& format, const std::vector<float>& x, int64_t k) : q(x.size()) {
+    const auto rows = static_cast<int64_t>(x.size()) / k, groups = format.scales_of(k);
+    std::vector<float> scales(static_cast<std::size_t>(rows * groups)), offsets = scales;
+    std::vector<uint16_t> half_scales(scales.size()), half_offsets = half_scales;
+    if (format.half_scales) {
+      quantize_rows(format, x.data(), rows, k, q.data(), half_scales.data(), half_offsets.data());
+      for (std::size_t g = 0; g < scales.size(); ++g) {
+        scales[g] = static_cast<float>(from_f16(half_scales[g]));
+        offsets[g] = static_cast<float>(from_f16(half_offsets[g]));
+      }
+    } else {
+      quantize_rows(format, x.data(), rows, k, q.data(), scales.data(), nullptr);
+    }
     for (int64_t i = 0; i < rows * k; ++i) {
-      const auto g = static_cast<std::size_t>(i / k * groups + i % k / 32), at = static_cast<std::size_t>(i);
-      const auto scale = static_cast<float>(from_f16(scales[g])), offset = static_cast<float>(from_f16(offsets[g]));
-      values.push_back(format.offsets ? static_cast<float>(q[at]) * scale + offset
-                                      : static_cast<float>(q[at] - format.zero) * scale);
+      const auto g = static_cast<std::size_t>(i / k * groups + i % k / format.group), at = static_cast<std::size_t>(i);
+      values.push_back(format.offsets ? static_cast<float>(q[at]) * scales[g] + offsets[g]
+                                      : static_cast<float>(q[at] - format.zero) * scales[g]);
     }
   }
 };
@@ -325,8 +355,10 @@ double squared_error(const std::vector<float>& a, const std::vector<float>& b) {
 TEST(QuantizeRows, ErrorsAreThoseOfTheBits) {
   const std::vector<float> x = random_floats(7 * 100, 61);
   const Quantized q8(WeightFormat::q8(), x, 100), q4(WeightFormat::q4(), x, 100);
+  const Quantized affine(WeightFormat::affine_q8(), x, 100);
   for (std::size_t i = 0; i < x.size(); ++i) {
     EXPECT_NEAR(q8.values[i], x[i], 0.0041f);  // half of 1 / 127, and the scale's own rounding
+    EXPECT_NEAR(affine.values[i], x[i], 0.0041f);
     EXPECT_NEAR(q4.values[i], x[i], 0.12f);
   }
   EXPECT_LE(*std::ranges::max_element(q4.q), 15);
@@ -348,15 +380,15 @@ TEST(QuantizeRows, TheSearchBeatsTheRange) {
 }
 
 TEST(QuantizeRows, WhatWasQuantizedStaysAsItIs) {
-  for (const WeightFormat& format : {WeightFormat::q8(), WeightFormat::q4()}) {
+  for (const WeightFormat& format : {WeightFormat::q8(), WeightFormat::affine_q8(), WeightFormat::q4()}) {
     std::mt19937 generator(63);
     std::vector<float> x;
     for (int g = 0; g < 40; ++g) {
       const auto scale = static_cast<float>(from_f16(to_f16(0.01f * static_cast<float>(g + 1))));
       const auto offset = static_cast<float>(from_f16(to_f16(-0.07f * static_cast<float>(g))));
-      for (int i = 0; i < 32; ++i) {
+      for (int64_t i = 0; i < format.group; ++i) {
         // Both ends occur, as in a file that was quantized by its range.
-        const int q = format.offsets ? (i < 2 ? i * 15 : static_cast<int>(generator() % 16))
+        const int q = format.offsets ? (i < 2 ? static_cast<int>(i) * 15 : static_cast<int>(generator() % 16))
                                      : (i == 0 ? 127 : static_cast<int>(generator() % 255) - 127);
         x.push_back(format.offsets ? static_cast<float>(q) * scale + offset : static_cast<float>(q) * scale);
       }
@@ -367,13 +399,13 @@ TEST(QuantizeRows, WhatWasQuantizedStaysAsItIs) {
 
 TEST(QuantizeRows, ExtremesAndEmptyRows) {
   const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-  for (const WeightFormat& format : {WeightFormat::q8(), WeightFormat::q4()}) {
+  for (const WeightFormat& format : {WeightFormat::q8(), WeightFormat::affine_q8(), WeightFormat::q4()}) {
     for (const float bad : {infinity, nan}) {
-      std::vector<float> x(64, 0.5f);
-      x[40] = bad;
-      const Quantized q(format, x, 64);
+      std::vector<float> x(256, 0.5f);
+      x[240] = bad;
+      const Quantized q(format, x, 256);
       EXPECT_NEAR(q.values[3], 0.5f, 1e-4f);
-      EXPECT_TRUE(std::isnan(q.values[40]));
+      EXPECT_TRUE(std::isnan(q.values[240]));
     }
     const Quantized zeros(format, std::vector<float>(33, 0.0f), 33), same(format, std::vector<float>(33, 0.25f), 33);
     EXPECT_EQ(zeros.values, std::vector<float>(33, 0.0f));

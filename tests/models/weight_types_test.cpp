@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "support.hpp"
 #include "transformers/base/model_files.hpp"
@@ -155,6 +156,26 @@ TEST(QuantizedFiles, WordsAreIntegersToo) {
   EXPECT_EQ(file->tensor(words).dtype(), DType::i8);
   EXPECT_EQ(file->tensor(words + "_scale").dtype(), DType::f16);
   EXPECT_EQ(file->tensor("bert.encoder.layer.0.intermediate.dense.weight").dtype(), DType::u8);
+}
+
+// Groups of 128 have scales in float32, those of 32 in float16; models that only decode have the latter.
+TEST(QuantizedFiles, OnlyDecodersHaveSmallGroupsWithQ8) {
+  const auto scales_of = [](const std::string& family) {
+    std::set<DType> types;
+    for (const fs::path& model : case_directories()) {
+      if (model.parent_path().filename() != family) continue;
+      const test::TemporaryDirectory directory;
+      quantize_model(model.string(), directory.path().string(), WeightType::q8);
+      const auto file = SafetensorsFile::open(directory / "model.safetensors");
+      for (const std::string& name : file->names()) {
+        if (name.ends_with("weight_scale")) types.insert(file->tensor(name).dtype());
+      }
+    }
+    return types;
+  };
+  EXPECT_EQ(scales_of("distilbert"), std::set<DType>{DType::f32});
+  EXPECT_EQ(scales_of("t5"), std::set<DType>{DType::f32});
+  EXPECT_EQ(scales_of("phi3"), std::set<DType>{DType::f16});
 }
 
 TEST(QuantizedFiles, HostileOnesAreNamed) {

@@ -60,6 +60,9 @@ TCPP_API void set_isa(std::string_view name);
 //                       (sum of q_w q_a) * (s * t) + offset * (t * sum of q_a)
 //                   where t = max |a| / 127 and q_a = a * (127 / max |a|) to nearest even. Sums of integers are exact,
 //                   so only those over groups round: one chain of multiply-adds in the order of k.
+//                   Affine groups: t = (max a - min a) / 255 where 0 counts as one of the numbers, q_a = a / t to
+//                   nearest even + z, at most 127, where z puts min a at -128, and the sum over the groups of
+//                       (sum of (q_w - zero) (q_a - z)) * (s * t)
 struct WeightFormat {
   enum class Kind : uint8_t { f32, f16, bf16, bf16_dot, integers };
 
@@ -67,8 +70,10 @@ struct WeightFormat {
   // f32, f16, bf16 and GGUF's block formats, whose blocks become integers without loss. Error(unsupported) for others.
   TCPP_API WeightFormat(DType dtype);
   static TCPP_API WeightFormat bf16_dot();
-  // What `dtype` q8 and q4 mean, by groups of 32: 8 bits with a scale, as Q8_0; 4 bits with scale and offset, as Q4_1.
+  // What `dtype` q8 and q4 mean. 8 bits with a scale: by groups of 32, as Q8_0, in models that only decode; elsewhere
+  // by affine groups of kAffineGroup, which are faster. 4 bits with scale and offset by groups of 32, as Q4_1.
   static TCPP_API WeightFormat q8();
+  static TCPP_API WeightFormat affine_q8();
   static TCPP_API WeightFormat q4();
   bool operator==(const WeightFormat&) const = default;
 
@@ -78,7 +83,12 @@ struct WeightFormat {
   uint8_t zero = 0;          // the stored integer that stands for 0, where there are no offsets
   bool offsets = false;      // a number is q * scale + offset, else (q - zero) * scale
   bool half_scales = false;  // scales and offsets are f16, else float32
-  int64_t group = 0;         // 16 or 32
+  bool affine = false;       // activations are rounded by the range of a group, not by the largest
+  int64_t group = 0;         // 16 or 32; affine: kAffineGroup
+
+  static constexpr int64_t kAffineGroup = 128;
+  // Scales (and offsets) of a row of k numbers.
+  int64_t scales_of(int64_t k) const noexcept { return (k + group - 1) / group; }
 };
 TCPP_API std::string to_string(const WeightFormat& format);
 
@@ -104,8 +114,8 @@ TCPP_API void pack_rows(const WeightFormat& format, const void* source, int64_t 
 // Rows of integers with their scales, as quantize_rows makes them and files keep them.
 struct QuantizedRows {
   const uint8_t* q = nullptr;     // [rows, k], one integer a byte whatever the bits
-  const void* scales = nullptr;   // [rows, groups], f16 or float32 as the format says; groups = ceil(k / group)
-  const void* offsets = nullptr;  // [rows, groups] alike, where the format has them
+  const void* scales = nullptr;   // [rows, format.scales_of(k)], f16 or float32 as the format says
+  const void* offsets = nullptr;  // alike, where the format has them
 };
 // The same for integers: `source` begins at row `row_begin` and is dense.
 TCPP_API void pack_rows(const WeightFormat& format, const QuantizedRows& source, int64_t row_begin, int64_t rows,
@@ -114,11 +124,12 @@ TCPP_API void pack_rows(const WeightFormat& format, const QuantizedRows& source,
 // range: the caller has checked them.
 TCPP_API void gather_rows(const PackedMatrix& weight, std::span<const int32_t> ids, bool accumulate, float* out);
 
-// Rounds rows [rows, k] of float32 to a format of integers. q8: scale = max |w| / 127 of a group, as f16. q4: the scale
-// and offset that least squares give the integers, tried from several ranges. The result depends on the row alone, and
-// on no ISA. q [rows, k], scales and offsets [rows, groups] of f16.
+// Rounds rows [rows, k] of float32 to q8, affine_q8 or q4. q8: scale = max |w| / 127 of a group. q4: the scale and
+// offset that least squares give the integers of a group, tried from several ranges. The result depends on the row
+// alone, and on no ISA. q [rows, k]; scales and offsets [rows, format.scales_of(k)] as the format has them, float32 or
+// f16.
 TCPP_API void quantize_rows(const WeightFormat& format, const float* source, int64_t rows, int64_t k, uint8_t* q,
-                            uint16_t* scales, uint16_t* offsets);
+                            void* scales, void* offsets);
 
 // Rows [begin, begin + rows) of a packed weight, which shares its bytes; `begin` is a multiple of panel_rows().
 TCPP_API PackedMatrix packed_rows(const PackedMatrix& weight, int64_t begin, int64_t rows);

@@ -16,8 +16,8 @@ namespace transformers {
 // the bits that loading `name` with LoadOptions::dtype gives. `words`: a table of words that is only looked up
 // becomes q8 as well, which loading alone never does; of a small encoder it is half.
 //   x.weight         q8: I8 [out, in]; q4: U8 [out, ceil(in / 2)], two numbers a byte; bf16: BF16
-//   x.weight_scale   F16 [out, ceil(in / 32)]
-//   x.weight_offset  F16 alike, of q4: a number is q * scale + offset
+//   x.weight_scale   F16 [out, ceil(in / 32)]; q8 of models that do not only decode: F32 [out, ceil(in / 128)]
+//   x.weight_offset  of q4, F16 alike: a number is q * scale + offset
 // Error(invalid_argument) for another type, a model that is quantized already or an `out` that is the model itself;
 // else as loading, and Error(io).
 TCPP_API void quantize_model(const std::string& name, const std::string& out, WeightType type, bool words = false);

@@ -104,9 +104,11 @@ TCPP_API std::optional<DType> dtype_from_gguf(uint32_t type) noexcept;
 
 // What weights are held as and multiplied in: --dtype.
 //   stored  as the files have them, in float32 arithmetic; integers of a quantized directory or a GGUF file stay
-//   integers fp32    float32 arithmetic throughout: integers become float32, 16 bits stay, for they widen exactly bf16
-//   weights and activations rounded to bf16, sums in float32 q8, q4  weights rounded to 8 or 4 bits by groups of 32,
-//   activations to 8 bits
+//           integers
+//   fp32    float32 arithmetic throughout: integers become float32, 16 bits stay, for they widen exactly
+//   bf16    weights and activations rounded to bf16, sums in float32
+//   q8, q4  weights rounded to 8 or 4 bits by groups of 32, activations to 8 bits; with q8 by groups of 128 in models
+//           that do not only decode, unless the file has 8 bits by groups of 32 already
 enum class WeightType : uint8_t { stored, fp32, bf16, q8, q4 };
 // "fp32", "bf16", "q8", "q4"; "stored".
 TCPP_API std::string_view to_string(WeightType type) noexcept;

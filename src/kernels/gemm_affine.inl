@@ -1,0 +1,355 @@
+// What it is: one block of c = activation(a b^T + bias) + residual where b is bytes in wide groups: its packing, the
+//   rounding of A to int8 by the range of each group, and the product of some rows and some panels by one thread.
+// Where it stands: src/kernels; beside gemm_int.inl, which shares the units. The rule of the
+//   arithmetic is with WeightFormat in kernels.hpp.
+// Usage: fill_gemm_int(table) puts it into the table of its ISA.
+#include "kernels/epilogue.inl"
+#include "kernels/kernel_table.hpp"
+#include "kernels/micro.inl"
+
+#ifndef TCPP_DOT
+#define TCPP_DOT Dot
+#endif
+
+namespace transformers {
+namespace TCPP_KERNELS {
+namespace {
+
+using D = TCPP_DOT;
+
+// A unit is D::kStep neighbouring k: of one row of A 4 bytes (signed), of a panel kPanel * kUnit bytes (unsigned).
+constexpr int64_t kUnit = D::kStep;
+constexpr int64_t kUnitBytes = kPanel * kUnit;
+constexpr int64_t kIntAhead = 4096;  // bytes
+
+// Rows of a tile. Where registers suffice for the sums of integers and those over groups, both stay in them; else the
+// sums over groups are in memory.
+constexpr int kIntRows = D::kTileRows;
+constexpr bool kSumsInRegisters = D::kSumsInRegisters;
+
+constexpr int64_t ceil_of(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t block_count(int64_t rows) { return ceil_of(rows, kIntRows); }
+
+// ---- A --------------------------------------------------------------------------------------------------------------
+
+// Numbers [n] of one row and group, n <= w.group: integers into `q` up to n rounded up to kWidth, and what stands
+// behind them: t, and the pair (-sum of the integers, -z), z being the integer that stands for 0.
+TCPP_INLINE void round_affine(const float* x, int64_t n, D::Element* q, float* scale, int16_t* pair) {
+  using Reg = V::Reg;
+  Reg low = V::zero(), high = V::zero(), nan = V::zero();
+  const auto load = [&](int64_t i) __attribute__((always_inline)) {
+    return i + V::kWidth <= n ? V::load(x + i) : V::load_partial(x + i, n - i);
+  };
+  for (int64_t i = 0; i < n; i += V::kWidth) {
+    const Reg y = load(i);
+    low = V::min(y, low);
+    high = V::max(y, high);
+    nan = V::fma(y, V::zero(), nan);
+  }
+  const float least = -V::largest(V::sub(V::zero(), low)), range = V::largest(high) - least;
+  const float not_finite = V::sum(nan) + (range - range);
+  if (!(not_finite == 0.0f)) {  // the sums of this row will be NaN
+    *scale = not_finite;
+    pair[0] = pair[1] = 0;
+    for (int64_t i = 0; i < n; i += V::kWidth) D::store(q + i, V::zero());
+    return;
+  }
+  // So small that 255 / range overflows: zeros.
+  const float inverse = range > 1e-36f ? 255.0f / range : 0.0f;
+  const Reg factor = V::set1(inverse), zero = V::sub(V::set1(-128.0f), V::round(V::mul(V::set1(least), factor)));
+  const Reg most = V::sub(V::set1(127.0f), zero);
+  Reg total = V::zero();
+  for (int64_t i = 0; i < n; i += V::kWidth) {
+    const Reg y = V::add(V::min(V::round(V::mul(load(i), factor)), most), zero);
+    total = V::add(total, n - i < V::kWidth ? V::keep(y, n - i, V::zero()) : y);  // exact
+    D::store(q + i, y);
+  }
+  *scale = range > 1e-36f ? range / 255.0f : 0.0f;
+  pair[0] = static_cast<int16_t>(-static_cast<int32_t>(V::sum(total)));
+  pair[1] = static_cast<int16_t>(-static_cast<int32_t>(V::first(zero)));
+}
+
+// The copy of a row: units, the scales t [groups], and the pairs [groups]. What stands beyond k is multiplied by 0.
+// Rows stand an odd number of cache lines apart, so that those of a tile do not crowd into few cache sets.
+struct AffineRow {
+  int64_t groups, units;
+  int64_t scales_at, pairs_at, bytes;  // from the start of a row
+
+  AffineRow(int64_t k, const GemmWeight& w) {
+    groups = ceil_of(k, w.group);
+    units = ceil_of(k, kUnit);
+    scales_at = ceil_of(units * 4, 64) * 64;
+    pairs_at = scales_at + groups * 4;
+    bytes = ceil_of(pairs_at + groups * 4, 64) * 64;
+    if (bytes / 64 % 2 == 0) bytes += 64;
+  }
+};
+
+int64_t affine_copy_floats(int64_t rows, int64_t k, const GemmWeight& weight) noexcept {
+  return rows * AffineRow(k, weight).bytes / 4;
+}
+
+void affine_copy(const float* a, int64_t lda, int64_t rows, int64_t k, const GemmWeight& w, float* to) noexcept {
+  const AffineRow z(k, w);
+  for (int64_t r = 0; r < rows; ++r) {
+    char* const row = reinterpret_cast<char*>(to) + r * z.bytes;
+    for (int64_t g = 0; g < z.groups; ++g) {
+      const int64_t first = g * w.group, n = k - first < w.group ? k - first : w.group;
+      round_affine(a + r * lda + first, n, reinterpret_cast<D::Element*>(row) + first,
+                   reinterpret_cast<float*>(row + z.scales_at) + g,
+                   reinterpret_cast<int16_t*>(row + z.pairs_at) + 2 * g);
+    }
+  }
+}
+
+// ---- B --------------------------------------------------------------------------------------------------------------
+
+// A panel is, group after group: units, for each row the pair (128, sum of its weights), for each row its scale.
+struct AffinePanel {
+  int64_t groups, group_bytes, last_units, bytes;
+
+  AffinePanel(int64_t k, const GemmWeight& w) {
+    groups = ceil_of(k, w.group);
+    last_units = groups == 0 ? 0 : ceil_of(k - (groups - 1) * w.group, kUnit);
+    group_bytes = w.group / kUnit * kUnitBytes + kPanel * 8;
+    bytes = groups == 0 ? 0 : (groups - 1) * group_bytes + last_units * kUnitBytes + kPanel * 8;
+  }
+};
+
+int64_t affine_panel_bytes(int64_t k, const GemmWeight& weight) noexcept { return AffinePanel(k, weight).bytes; }
+
+void affine_pack(const IntegerRows& rows, int64_t count, int64_t k, const GemmWeight& w, void* panel) noexcept {
+  const AffinePanel z(k, w);
+  for (int64_t g = 0; g < z.groups; ++g) {
+    char* const data = static_cast<char*>(panel) + g * z.group_bytes;
+    const int64_t first = g * w.group, n = k - first < w.group ? k - first : w.group;
+    const int64_t bytes = ceil_of(n, kUnit) * kUnitBytes;
+    if (count < kPanel || n % kUnit != 0) {
+      for (int64_t i = 0; i < bytes; ++i) data[i] = 0;  // a factor of 0 beyond k
+    }
+    int16_t* const pairs = reinterpret_cast<int16_t*>(data + bytes);
+    float* const scales = reinterpret_cast<float*>(data + bytes + kPanel * 4);
+    for (int64_t j = 0; j < kPanel; ++j) {
+      int sum = 0;
+      if (j < count) {
+        const uint8_t* const from = rows.q + j * k + first;
+        for (int64_t i = 0; i < n; ++i) sum += from[i];
+        sum -= static_cast<int>(n) * w.zero;
+        const int64_t whole = n / kUnit;
+        for (int64_t u = 0; u < whole; ++u) __builtin_memcpy(data + (u * kPanel + j) * kUnit, from + u * kUnit, kUnit);
+        for (int64_t i = whole * kUnit; i < n; ++i) {
+          data[(whole * kPanel + j) * kUnit + i % kUnit] = static_cast<char>(from[i]);
+        }
+      }
+      pairs[2 * j] = static_cast<int16_t>(w.zero);
+      pairs[2 * j + 1] = static_cast<int16_t>(sum);
+      scales[j] = j < count ? reinterpret_cast<const float*>(rows.scales)[j * z.groups + g] : 0.0f;
+    }
+  }
+}
+
+void affine_unpack(const void* panel, int64_t row, int64_t k, const GemmWeight& w, bool accumulate,
+                   float* out) noexcept {
+  const AffinePanel z(k, w);
+  for (int64_t g = 0; g < z.groups; ++g) {
+    const char* const data = static_cast<const char*>(panel) + g * z.group_bytes;
+    const int64_t first = g * w.group, n = k - first < w.group ? k - first : w.group;
+    const float scale = reinterpret_cast<const float*>(data + ceil_of(n, kUnit) * kUnitBytes + kPanel * 4)[row];
+    for (int64_t i = 0; i < n; ++i) {
+      const int q = static_cast<unsigned char>(data[(i / kUnit * kPanel + row) * kUnit + i % kUnit]);
+      const float x = static_cast<float>(q - w.zero) * scale;
+      out[first + i] = accumulate ? out[first + i] + x : x;
+    }
+  }
+}
+
+// ---- the product ----------------------------------------------------------------------------------------------------
+
+struct AffineArgs {
+  const char* a;  // the first row of the tile
+  const AffineRow* shape;
+  int64_t group_units;
+  const char* b;  // the panel
+  float* tile;    // [rows, kPanel]
+  // For every four units, `prefetch_lines` cache lines from here on are fetched for later.
+  const char* prefetch;
+  int64_t prefetch_lines;
+};
+
+template <int kRows>
+void affine_tile(const AffineArgs& args) {
+  using Reg = V::Reg;
+  using Acc = D::Acc;
+  constexpr int64_t kVector = V::kWidth * kUnit;  // bytes
+  // One pointer for every three rows, the other two by index, so that registers suffice.
+  constexpr int kBases = (kRows + 2) / 3;
+  const AffineRow& z = *args.shape;
+  const int64_t stride = z.bytes;
+  const char* a[kBases];
+  for (int i = 0; i < kBases; ++i) a[i] = args.a + 3 * i * stride;
+  const char* b = args.b;
+  const char* prefetch = args.prefetch;
+  const int64_t lines = args.prefetch_lines;
+  [[maybe_unused]] Reg total[kRows][kTileVectors];
+  if constexpr (kSumsInRegisters) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; ++v) total[r][v] = V::zero();
+    }
+  }
+  int64_t left = z.units;
+  for (int64_t g = 0; g < z.groups; ++g) {
+    Acc sum[kRows][kTileVectors];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; ++v) sum[r][v] = D::zero();
+    }
+    const auto step = [&](int64_t i) __attribute__((always_inline)) {
+      D::Word row[kTileVectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; ++v) row[v] = D::load(b + i * kUnitBytes + v * kVector);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        const char* const x = a[r / 3] + r % 3 * stride + i * 4;
+#pragma GCC unroll 4
+        for (int v = 0; v < kTileVectors; ++v) sum[r][v] = D::dot(x, row[v], sum[r][v]);
+      }
+    };
+    const auto advance = [&](int64_t steps) __attribute__((always_inline)) {
+      b += steps * kUnitBytes;
+#pragma GCC unroll 8
+      for (int i = 0; i < kBases; ++i) {
+        a[i] += steps * 4;
+        TCPP_OPAQUE(a[i]);
+      }
+    };
+    int64_t u = left < args.group_units ? left : args.group_units;
+    left -= u;
+    for (; u >= 4; u -= 4) {
+      for (int64_t line = 0; line < lines; ++line) V::prefetch(prefetch + line * 64);
+      prefetch += lines * 64;
+      step(0);
+      step(1);
+      step(2);
+      step(3);
+      advance(4);
+    }
+    for (; u > 0; --u) {
+      step(0);
+      advance(1);
+    }
+    // What stands behind the units of this group, of the panel and of the tile's first row.
+    const char* const scales = args.a + z.scales_at + g * 4;
+    const char* const pairs = args.a + z.pairs_at + g * 4;
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; ++v) {
+      const typename D::Pairs weights = D::load_pairs(b + v * V::kWidth * 4);
+      const Reg scale = V::load(reinterpret_cast<const float*>(b + kPanel * 4) + v * V::kWidth);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        float* const to = args.tile + r * kPanel + v * V::kWidth;
+        const Reg t = V::set1(*reinterpret_cast<const float*>(scales + r * stride));
+        const Reg product = D::to_float(D::dot_pairs(pairs + r * stride, weights, sum[r][v]));
+        if constexpr (kSumsInRegisters) {
+          total[r][v] = V::fma(product, V::mul(scale, t), total[r][v]);
+        } else {
+          V::store(to, V::fma(product, V::mul(scale, t), g > 0 ? V::load(to) : V::zero()));
+        }
+      }
+    }
+    b += kPanel * 8;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; ++v) {
+      float* const to = args.tile + r * kPanel + v * V::kWidth;
+      if constexpr (kSumsInRegisters) {
+        V::store(to, total[r][v]);
+      } else if (z.groups == 0) {
+        V::store(to, V::zero());
+      }
+    }
+  }
+}
+
+template <int kRows = 1>
+TCPP_INLINE void affine_tiles(int64_t rows, const AffineArgs& args) {
+  if constexpr (kRows < kIntRows) {
+    if (rows != kRows) return affine_tiles<kRows + 1>(rows, args);
+  }
+  affine_tile<kRows>(args);
+}
+
+int64_t affine_scratch(int64_t, int64_t, int64_t, const GemmWeight&) noexcept { return 0; }
+
+void affine_block(const GemmBlock& g) noexcept {
+  const AffineRow z(g.k, g.weight);
+  const int64_t blocks = block_count(g.rows), panel_bytes = affine_panel_bytes(g.k, g.weight);
+  const int64_t lines = ((4 * kUnitBytes + 63) / 64 + blocks - 1) / blocks;
+  alignas(64) float tile[kIntRows * kPanel];
+  for (int64_t p = 0; p < g.panels; ++p) {
+    const char* const panel = static_cast<const char*>(g.b) + p * panel_bytes;
+    const char* const next = blocks > 1 ? panel + panel_bytes : panel + kIntAhead;
+    const int64_t column = p * kPanel, left = g.columns - column;
+    for (int64_t i = 0; i < blocks; ++i) {
+      const int64_t r0 = i * g.rows / blocks, rows = (i + 1) * g.rows / blocks - r0;
+      affine_tiles(rows, {.a = reinterpret_cast<const char*>(g.a) + r0 * z.bytes,
+                          .shape = &z,
+                          .group_units = g.weight.group / kUnit,
+                          .b = panel,
+                          .tile = tile,
+                          .prefetch = next + i * lines * 64 * (z.units / 4),
+                          .prefetch_lines = lines});
+      finish(g.activation, {.tile = tile,
+                            .rows = rows,
+                            .columns = left < kPanel ? left : kPanel,
+                            .bias = g.bias ? g.bias + column : nullptr,
+                            .resid = g.resid ? g.resid + r0 * g.ldr + column : nullptr,
+                            .ldr = g.ldr,
+                            .c = g.c + r0 * g.ldc + column,
+                            .ldc = g.ldc});
+    }
+  }
+}
+
+int64_t int_peak(int64_t steps, float* sink) noexcept {
+  const int32_t ones = 0x01010101;
+  const char* const x = reinterpret_cast<const char*>(&ones);
+  alignas(64) char bytes[V::kWidth * kUnit] = {};
+  const D::Word word = D::load(bytes);
+  D::Acc s0 = D::set1(0), s1 = D::set1(1), s2 = D::set1(2), s3 = D::set1(3), s4 = D::set1(4), s5 = D::set1(5),
+         s6 = D::set1(6), s7 = D::set1(7), s8 = D::set1(8), s9 = D::set1(9);
+  for (int64_t i = 0; i < steps; ++i) {
+    s0 = D::dot(x, word, s0), s1 = D::dot(x, word, s1), s2 = D::dot(x, word, s2), s3 = D::dot(x, word, s3);
+    s4 = D::dot(x, word, s4), s5 = D::dot(x, word, s5), s6 = D::dot(x, word, s6), s7 = D::dot(x, word, s7);
+    s8 = D::dot(x, word, s8), s9 = D::dot(x, word, s9);
+  }
+  const auto f = [](D::Acc s) __attribute__((always_inline)) { return D::to_float(s); };
+  const V::Reg all = V::add(V::add(V::add(f(s0), f(s1)), V::add(f(s2), f(s3))),
+                            V::add(V::add(V::add(f(s4), f(s5)), V::add(f(s6), f(s7))), V::add(f(s8), f(s9))));
+  *sink = V::sum(all);
+  return steps * 10 * 2 * V::kWidth * kUnit;
+}
+
+void fill_gemm_affine(KernelTable& table) noexcept {
+  table.gemm[kAffineIntegers] = {.mr = kIntRows,
+                                 .nr = kPanel,
+                                 .step = kUnit,
+                                 .panel_bytes = affine_panel_bytes,
+                                 .most_copied = 384 * 1024 / 4,
+                                 .copied_once = true,
+                                 .scratch = affine_scratch,
+                                 .copy_floats = affine_copy_floats,
+                                 .copy = affine_copy,
+                                 .block = affine_block,
+                                 .pack = affine_pack,
+                                 .unpack = affine_unpack,
+                                 .peak = int_peak};
+}
+
+}  // namespace
+}  // namespace TCPP_KERNELS
+}  // namespace transformers
