@@ -27,12 +27,21 @@ bool has_inner_separator(std::string_view token) {
   return false;
 }
 
+bool has_all_bytes(const BPE& model) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  for (std::size_t b = 0; b < 256 && model.byte_fallback; ++b) {
+    const char token[] = {'<', '0', 'x', kHex[b >> 4], kHex[b & 15], '>'};
+    if (model.vocab.find({token, sizeof token}) < 0) return false;
+  }
+  return model.byte_fallback;
+}
+
 // Whether every merge stays within a row of U+2581 and what follows up to the next one.
 bool keeps_runs(const BPE& model) {
   if (model.vocab.find(kMetaspace) < 0 || model.ignore_merges) return false;
-  // Without an unknown token characters may vanish, and what stood around them meets. An unknown character is no
-  // U+2581, whatever the unknown token looks like.
-  if (!model.unk_token || model.unk_token->ends_with(kMetaspace)) return false;
+  // Without an unknown token characters may vanish, and what stood around them meets, unless all bytes are tokens. An
+  // unknown character is no U+2581, whatever the unknown token looks like.
+  if (!model.unk_token ? !has_all_bytes(model) : model.unk_token->ends_with(kMetaspace)) return false;
   std::unordered_set<int32_t> crossing;
   model.vocab.for_each([&](std::string_view token, int32_t id) {
     if (has_inner_separator(token)) crossing.insert(id);

@@ -3,11 +3,12 @@
 // Usage: `cache.look_up(WordCache::Key(word, text_end), ids, [&] { merge(word, ids); });`
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -87,20 +88,18 @@ class WordCache {
   std::vector<Entry> entries_;
 };
 
-// Caches that wait for the next thread which encodes.
+// Caches that wait for the next thread which encodes: one for each thread as long as there are few, so that threads
+// share no cache line. A lease is taken for every text.
 class WordCaches {
  public:
   class Lease {
    public:
-    explicit Lease(WordCaches& home) : home_(home) {
-      const std::lock_guard lock(home.mutex_);
-      if (home.idle_.empty()) return;
-      cache_ = std::move(home.idle_.back());
-      home.idle_.pop_back();
+    explicit Lease(WordCaches& home) : place_(home.places_[number_of_thread() % kPlaces].cache) {
+      cache_.reset(place_.exchange(nullptr, std::memory_order_acquire));
     }
     ~Lease() {
-      const std::lock_guard lock(home_.mutex_);
-      if (cache_) home_.idle_.push_back(std::move(cache_));
+      // Of two threads with one place the later one's cache stays.
+      if (cache_) delete place_.exchange(cache_.release(), std::memory_order_acq_rel);
     }
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -110,13 +109,28 @@ class WordCaches {
     }
 
    private:
-    WordCaches& home_;
+    std::atomic<WordCache*>& place_;
     std::unique_ptr<WordCache> cache_;
   };
 
+  WordCaches() = default;
+  ~WordCaches() {
+    for (Place& place : places_) delete place.cache.load();
+  }
+  WordCaches(const WordCaches&) = delete;
+  WordCaches& operator=(const WordCaches&) = delete;
+
  private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<WordCache>> idle_;
+  static constexpr std::size_t kPlaces = 64;
+  struct alignas(64) Place {
+    std::atomic<WordCache*> cache = nullptr;
+  };
+  static std::size_t number_of_thread() noexcept {
+    static std::atomic<std::size_t> threads = 0;
+    thread_local const std::size_t number = threads++;
+    return number;
+  }
+  std::array<Place, kPlaces> places_;
 };
 
 }  // namespace transformers
