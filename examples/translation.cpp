@@ -1,6 +1,6 @@
-// Translations of the texts on the command line, by the model in the environment variable MODEL; a model of many
-// languages also needs SRC_LANG and TGT_LANG.
-//   MODEL=opus-mt-en-fr build/bin/example_translation "How are you?"
+// Translations of the texts on the command line, by the bundled model (English to French) or the one in the environment
+// variable MODEL; a model of many languages also needs SRC_LANG and TGT_LANG.
+//   build/bin/example_translation "How are you?"
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
