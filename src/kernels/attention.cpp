@@ -28,7 +28,7 @@ class Tasks {
     const int64_t share = tokens * kv_heads / (int64_t{num_threads()} * 4);
     const int64_t most = std::clamp<int64_t>(share, 64, 512) / std::min<int64_t>(group, 8);
     const int64_t sequences = static_cast<int64_t>(args.key_lens.size());
-    first_task_.resize(static_cast<std::size_t>(sequences) + 1, 0);
+    first_task_.assign(static_cast<std::size_t>(sequences) + 1, 0);
     for (int64_t s = 0; s < sequences; ++s) {
       first_task_[s + 1] = first_task_[s] + (length(s) + most - 1) / most * kv_heads;
     }
@@ -46,7 +46,8 @@ class Tasks {
 
  private:
   const AttentionArgs& args_;
-  std::vector<int64_t> first_task_;  // of each sequence
+  Reused<std::vector<int64_t>> reused_;
+  std::vector<int64_t>& first_task_ = *reused_;  // of each sequence
 };
 
 void plain_attention(const AttentionArgs& args) {
@@ -87,18 +88,17 @@ struct Sight {
 };
 
 // 0, 1, 2 ... from each sequence's first row on.
-std::vector<int32_t> counted_positions(std::span<const int32_t> first_rows, std::span<const int32_t> lengths) {
+void count_positions(std::span<const int32_t> first_rows, std::span<const int32_t> lengths,
+                     std::vector<int32_t>& positions) {
   int64_t rows = 0;
   for (std::size_t s = 0; s < lengths.size(); ++s) rows = std::max(rows, int64_t{first_rows[s]} + lengths[s]);
-  std::vector<int32_t> positions(static_cast<std::size_t>(rows), 0);
+  positions.assign(static_cast<std::size_t>(rows), 0);
   for (std::size_t s = 0; s < lengths.size(); ++s) {
     for (int32_t i = 0; i < lengths[s]; ++i) positions[static_cast<std::size_t>(first_rows[s] + i)] = i;
   }
-  return positions;
 }
 
-Sight look(const AttentionArgs& args) {
-  Sight sight;
+void look(const AttentionArgs& args, Sight& sight) {
   const std::size_t sequences = args.key_lens.size();
   sight.key_rows = args.key_cu_seqlens.empty() ? args.cu_seqlens : args.key_cu_seqlens;
   check_argument(sight.key_rows.size() == sequences + 1, "attention: key_cu_seqlens must be as long as cu_seqlens");
@@ -111,11 +111,11 @@ Sight look(const AttentionArgs& args) {
   if (sight.queries_at.empty()) {
     std::vector<int32_t> lengths(sequences);
     for (std::size_t s = 0; s < sequences; ++s) lengths[s] = args.cu_seqlens[s + 1] - args.cu_seqlens[s];
-    sight.query_positions = counted_positions(args.cu_seqlens, lengths);
+    count_positions(args.cu_seqlens, lengths, sight.query_positions);
     sight.queries_at = sight.query_positions;
   }
   if (sight.keys_at.empty()) {
-    sight.key_positions = counted_positions(sight.key_rows, args.key_lens);
+    count_positions(sight.key_rows, args.key_lens, sight.key_positions);
     sight.keys_at = sight.key_positions;
   }
   check_argument(static_cast<int64_t>(sight.queries_at.size()) >= args.cu_seqlens.back(),
@@ -149,7 +149,6 @@ Sight look(const AttentionArgs& args) {
       sight.key_end[row] = static_cast<int32_t>(end);
     }
   }
-  return sight;
 }
 
 void check_biases(const AttentionArgs& args) {
@@ -174,7 +173,9 @@ void sighted_attention(const AttentionArgs& args) {
   check_argument(args.cache == nullptr || args.cache->first_block.size() >= args.key_lens.size(),
                  "attention: the cache has fewer sequences than the batch");
   const int type = args.cache == nullptr ? kKVF32 : static_cast<int>(args.cache->type);
-  const Sight sight = look(args);
+  Reused<Sight> reused;
+  look(args, *reused);
+  const Sight& sight = *reused;
   const Tasks tasks(args);
   for_each_task(tasks.count(), [&](auto& next) {
     for (int64_t i; (i = next()) >= 0;) {

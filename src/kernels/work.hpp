@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "transformers/base/parallel.hpp"
 #include "transformers/base/platform.hpp"
@@ -75,6 +76,25 @@ void for_each_task(int64_t count, Body body) {
     body(next);
   });
 }
+
+// A value that the calling thread used before, for as long as this lives: its vectors keep their memory from one call
+// to the next. Whoever asks meanwhile, on a host's thread that works on something else while it waits, gets another.
+template <class T>
+class Reused {
+ public:
+  Reused() : value_(std::move(spare())) {}
+  ~Reused() { spare() = std::move(value_); }
+  Reused(const Reused&) = delete;
+  Reused& operator=(const Reused&) = delete;
+  T& operator*() noexcept { return value_; }
+
+ private:
+  static T& spare() {
+    static thread_local T value;
+    return value;
+  }
+  T value_;
+};
 
 // At least `floats` floats, 64-byte aligned, of the calling thread: valid until it asks again. Kept for the next time.
 inline float* thread_scratch(int64_t floats) {

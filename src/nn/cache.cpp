@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "kernels/work.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/parallel.hpp"
 #include "transformers/base/platform.hpp"
@@ -28,6 +29,11 @@ struct Cache::Memory {
   int64_t max_bytes = 0;
   KVType type = KVType::f32;
   std::atomic<int64_t> used{0};
+};
+
+struct Cache::Write {
+  int64_t row, first, count;  // of the batch, -1 for the memory; token within the block
+  Block* block;
 };
 
 struct Cache::Block {
@@ -194,10 +200,16 @@ void Cache::begin(const Batch& batch, int64_t memory) {
     throw Error(ErrorCode::invalid_argument, "past_key_values holds " + std::to_string(batch_size()) +
                                                  " sequences, the batch has " + std::to_string(batch.batch_size()));
   }
-  pending_ = sequences_;
+  // Of what was there before the last pass the memory is used again.
   pending_.resize(static_cast<std::size_t>(batch.batch_size()));
+  begun_ = true;
   for (std::size_t s = 0; s < pending_.size(); ++s) {
     Sequence& sequence = pending_[s];
+    if (sequences_.empty()) {
+      sequence = Sequence();
+    } else {
+      sequence = sequences_[s];
+    }
     if (sequence.columns.empty()) {
       sequence.memory = memory;
       for (int64_t i = -memory; i < 0; ++i) sequence.columns.push_back(static_cast<int32_t>(i));
@@ -228,7 +240,8 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
                      int64_t value_stride, int64_t num_key_value_heads, int64_t head_dim, int64_t sliding_window,
                      const float* memory_key, const float* memory_value) {
   check_argument(layer_index >= 0 && layer_index < (int64_t{1} << 20), "Cache::update: no such layer");
-  check_argument(pending_.size() == static_cast<std::size_t>(batch.batch_size()), "Cache::update without begin");
+  check_argument(begun_ && pending_.size() == static_cast<std::size_t>(batch.batch_size()),
+                 "Cache::update without begin");
   if (layers_.size() <= static_cast<std::size_t>(layer_index))
     layers_.resize(static_cast<std::size_t>(layer_index) + 1);
   Layer& layer = layers_[static_cast<std::size_t>(layer_index)];
@@ -241,11 +254,9 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
   const KVType type = memory_->type;
   const std::size_t bytes = static_cast<std::size_t>(kv_block_bytes(type, num_key_value_heads, head_dim));
 
-  struct Write {
-    int64_t row, first, count;  // of the batch, -1 for the memory; token within the block
-    Block* block;
-  };
-  std::vector<Write> writes;
+  Reused<std::vector<Write>> reused;
+  std::vector<Write>& writes = *reused;
+  writes.clear();
   std::shared_ptr<Block> memory_block;
   for (std::size_t s = 0; s < pending_.size(); ++s) {
     const int64_t added = batch.key_lens[s];
@@ -326,8 +337,8 @@ KVView Cache::view(int64_t layer) const {
 }
 
 void Cache::commit() {
-  sequences_ = std::move(pending_);
-  pending_.clear();
+  std::swap(sequences_, pending_);
+  begun_ = false;
 }
 
 }  // namespace transformers

@@ -89,6 +89,7 @@ class TCPP_API Cache {
  private:
   struct Memory;
   struct Block;
+  struct Write;
   struct Sequence {
     std::vector<int32_t> columns;  // of each token, those of the memory first
     // After each token: how many positions have been taken.
@@ -109,6 +110,7 @@ class TCPP_API Cache {
   std::vector<Sequence> sequences_;
   std::vector<Layer> layers_;
   // The forward pass under way.
+  bool begun_ = false;
   std::vector<Sequence> pending_;
   std::vector<int32_t> key_lens_, key_cu_seqlens_, key_positions_;
 };
