@@ -43,9 +43,10 @@ std::unique_ptr<const ByteLevelPath> ByteLevelPath::make(const Normalizer* norma
     std::string character;
     unicode::append(character, kByteLevel.to_char[b]);
     path->byte_ids_[b] = model->vocab.find(character);
-    // Without an unknown token, what the vocabulary lacks vanishes; these bytes are in no UTF-8 at all.
+    // Without an unknown token and byte_fallback, what the vocabulary lacks vanishes; these bytes are in no UTF-8 at
+    // all.
     const bool occurs = b != 0xC0 && b != 0xC1 && b < 0xF5;
-    if (path->byte_ids_[b] < 0 && occurs && model->unk_token) return nullptr;
+    if (path->byte_ids_[b] < 0 && occurs && (model->unk_token || model->byte_fallback)) return nullptr;
   }
   return path;
 }

@@ -415,9 +415,19 @@ void Tokenizer::Impl::encode_text(std::string_view raw, int32_t word_id, const P
       for (const Token& token : piece.tokens ? *piece.tokens : made) {
         out.ids.push_back(token.id);
         if (plan.ids_only) continue;
-        const ByteRange from = piece.normalized.original(token.begin, token.end);
         out.tokens.push_back(token.value);
-        out.offsets.emplace_back(code_point_at[from.begin], code_point_at[from.end]);
+        // The bytes that byte_fallback makes of a prefix or suffix are no bytes of the word: their places in it stand
+        // for places in the text, as in the crate.
+        const bool inside = token.end <= piece.normalized.text().size();
+        const ByteRange from = inside ? piece.normalized.original(token.begin, token.end)
+                                      : ByteRange{static_cast<uint32_t>(token.begin), static_cast<uint32_t>(token.end)};
+        if (from.end <= text.size()) {
+          out.offsets.emplace_back(code_point_at[from.begin], code_point_at[from.end]);
+        } else if (from.begin < text.size()) {
+          out.offsets.emplace_back(code_point_at[from.begin], code_point_at[from.begin] + 2);
+        } else {
+          out.offsets.emplace_back(static_cast<int32_t>(from.begin), static_cast<int32_t>(from.end));
+        }
         out.word_ids.push_back(word);
       }
       ++word;

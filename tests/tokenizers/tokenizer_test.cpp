@@ -7,6 +7,8 @@
 
 #include <array>
 #include <concepts>
+#include <cstdio>
+#include <map>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -403,6 +405,25 @@ TEST(ReferenceTokenTexts, AreTheBytesThatTokensAdd) {
       EXPECT_EQ(hexadecimal, want.is_null() ? "" : want.as_string()) << "id " << id;
     }
   }
+}
+
+// Answers of the `tokenizers` crate 0.23.3: the suffix becomes bytes too, which are none of the word.
+TEST(Tokenizer, BytesOfASuffixStandBehindTheWord) {
+  std::string vocab;
+  for (int b = 0; b < 256; ++b) {
+    char token[16];
+    std::snprintf(token, sizeof token, "\"<0x%02X>\": %d, ", static_cast<unsigned>(b), b);
+    vocab += token;
+  }
+  const auto tokenizer = AutoTokenizer::from_files(ModelFiles::from_memory(std::map<std::string, std::string>{
+      {"tokenizer.json",
+       R"({"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+        "decoder": null, "model": {"type": "BPE", "end_of_word_suffix": "</w>", "byte_fallback": true, "vocab": {)" +
+           vocab + R"("a": 256}, "merges": []}})"}}));
+  const Encoding e = tokenizer->encode("\t");
+  EXPECT_EQ(e.ids, (std::vector<int32_t>{9, 60, 47, 119, 62}));
+  EXPECT_EQ(e.offsets, (std::vector<std::pair<int32_t, int32_t>>{{0, 1}, {1, 2}, {2, 3}, {3, 4}, {4, 5}}));
+  EXPECT_EQ(tokenizer->encode("\t", {.ids_only = true}).ids, e.ids);
 }
 
 }  // namespace
