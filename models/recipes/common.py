@@ -270,15 +270,14 @@ def as_floats(path):
             continue
         if value.dtype in (torch.int8, torch.uint8):
             scale = stored[name + "_scale"].float()
-            groups = scale.shape[1]
             if value.dtype == torch.uint8:  # two numbers a byte
                 value = torch.stack([value & 15, value >> 4], -1).flatten(1)
             k = value.shape[1]
-            wide = scale.repeat_interleave(32, 1)[:, :k]
-            value = value.float() * wide
+            # A scale is for 32 or for 128 columns: their number tells.
+            group = next(size for size in (32, 128) if scale.shape[1] == (k + size - 1) // size)
+            value = value.float() * scale.repeat_interleave(group, 1)[:, :k]
             if name + "_offset" in stored:
-                value = value + stored[name + "_offset"].float().repeat_interleave(32, 1)[:, :k]
-            assert groups == (k + 31) // 32
+                value = value + stored[name + "_offset"].float().repeat_interleave(group, 1)[:, :k]
         out[name] = value.float()
     return out
 
