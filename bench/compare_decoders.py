@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Interleaved speed comparison of text generation: ours and llama.cpp, on the same GGUF files.
 
-Where it stands: beside compare_encoders.py, whose meters and quartiles it uses. llama.cpp's programs come from
+Where it stands: on harness.py, whose meters and quartiles it uses. llama.cpp's programs come from
 `bench/setup_peers.sh DIR llama.cpp`; the files of each type are made of one GGUF by llama-quantize, once.
 
     bench/setup_peers.sh build/peers llama.cpp
@@ -21,7 +21,7 @@ import sys
 import time
 from pathlib import Path
 
-from compare_encoders import FOREIGN_LIMIT, SEED, Meter, machine, quartiles, wait_for_quiet
+from harness import FOREIGN_LIMIT, SEED, Meter, machine, quartiles, wait_for_quiet
 
 ROOT = Path(__file__).resolve().parent.parent
 # type: (file of llama.cpp, file of ours, our --dtype, targets of the workloads)
