@@ -227,7 +227,8 @@ class Engine::Impl {
     } else if (config.max_length) {
       job->max_length = *config.max_length;
     } else {
-      job->max_length = std::min(length + kDefaultMaxLength, model_.max_position_embeddings());
+      job->max_length =
+          std::min(length + kDefaultMaxLength, model_.max_position_embeddings().value_or(model_.longest_sequence()));
     }
     if (length >= job->max_length) {
       throw Error(ErrorCode::invalid_argument,
@@ -290,9 +291,9 @@ class Engine::Impl {
   }
 
   void check_position(int64_t position) const {
-    if (position < model_.max_position_embeddings()) return;
+    if (position < model_.longest_sequence()) return;
     throw Error(ErrorCode::limit, std::to_string(position + 1) + " tokens, model maximum is " +
-                                      std::to_string(model_.max_position_embeddings()));
+                                      std::to_string(model_.longest_sequence()));
   }
 
   // ---- Beginning and end of a request -------------------------------------------------------------------------------
@@ -594,7 +595,8 @@ class Engine::Impl {
     }
     retire(running_, cache_, false);
     if (running_.empty()) return;
-    BatchBuilder builder(model_.batch_rules());
+    const BatchRules rules = model_.batch_rules();
+    BatchBuilder builder(rules);
     std::vector<int32_t> rows;
     std::vector<int64_t> ids, positions;
     for (const auto& job : running_) {
@@ -602,12 +604,19 @@ class Engine::Impl {
       for (int64_t i = 0; i < job->width(); ++i) {
         ids.assign(1, job->token(i));
         ids.insert(ids.end(), job->draft.begin(), job->draft.end());
-        if (encoder_decoder_) {
-          builder.add({.decoder_input_ids = ids});
-        } else {
-          positions.resize(ids.size());
-          std::iota(positions.begin(), positions.end(), job->next_position);
+        positions.resize(ids.size());
+        std::iota(positions.begin(), positions.end(), job->next_position);
+        if (!encoder_decoder_) {
           builder.add({.input_ids = ids, .position_ids = positions});
+        } else if (rules.positions == BatchRules::Positions::cumulative) {
+          // Padding that was generated is counted here, though not in a prompt: Hugging Face goes on from the cache's
+          // length.
+          for (std::size_t k = 0; k < ids.size(); ++k) {
+            positions[k] = ids[k] == rules.padding_idx ? ids[k] : positions[k] + rules.first_position();
+          }
+          builder.add({.decoder_input_ids = ids, .decoder_position_ids = positions});
+        } else {
+          builder.add({.decoder_input_ids = ids});
         }
         for (std::size_t k = 0; k < ids.size(); ++k) rows.push_back(static_cast<int32_t>(rows.size()));
       }
@@ -659,7 +668,7 @@ class Engine::Impl {
     const std::vector<int64_t>& ids = job.rows.front();
     int64_t most = config.prompt_lookup_num_tokens.value_or(config.num_assistant_tokens.value_or(20));
     most = std::min({most, kMostDraft, job.max_length - static_cast<int64_t>(ids.size()) - 1,
-                     model_.max_position_embeddings() - job.next_position - 1});
+                     model_.longest_sequence() - job.next_position - 1});
     if (most <= 0) return;
     if (config.prompt_lookup_num_tokens) {
       job.draft = prompt_lookup(ids, most, config.max_matching_ngram_size.value_or(2));

@@ -39,9 +39,9 @@ void PretrainedModel::check_length(const Batch& batch) const {
   const auto longest = std::max_element(batch.position_ids.begin(), batch.position_ids.end());
   if (longest == batch.position_ids.end()) return;
   const int64_t length = *longest + 1 - batch_rules().first_position();
-  if (length > max_position_embeddings()) {
+  if (length > longest_sequence()) {
     throw Error(ErrorCode::limit, std::to_string(length) + " tokens, model maximum is " +
-                                      std::to_string(max_position_embeddings()) + " (pass truncation=true)");
+                                      std::to_string(longest_sequence()) + " (pass truncation=true)");
   }
 }
 

@@ -154,7 +154,8 @@ RotaryEmbedding::RotaryEmbedding(const Value& parameters, int64_t head_dim, int6
                                .value_or(factor <= 1.0 ? 1.0 : std::sqrt(1.0 + std::log(factor) / std::log(original))));
     const auto stretched = [&](std::string_view name) {
       const Value* list = parameters.find(name);
-      if (list == nullptr || !list->is_array() || list->as_array().size() != half) {
+      const std::size_t count = list == nullptr || !list->is_array() ? 0 : list->as_array().size();
+      if (count != half && count != 1) {  // one stands for all
         throw Error(
             ErrorCode::invalid_argument,
             "rope_type \"longrope\" needs " + std::to_string(half) + " numbers in \"" + std::string(name) + "\"",
@@ -163,7 +164,8 @@ RotaryEmbedding::RotaryEmbedding(const Value& parameters, int64_t head_dim, int6
       std::vector<float> frequencies(half);
       for (std::size_t i = 0; i < half; ++i) {
         const float exponent = static_cast<float>(2 * i) / static_cast<float>(dim_);
-        frequencies[i] = 1.0f / (static_cast<float>(list->as_array()[i].as_number()) * power(base_, exponent));
+        frequencies[i] =
+            1.0f / (static_cast<float>(list->as_array()[count == 1 ? 0 : i].as_number()) * power(base_, exponent));
       }
       return frequencies;
     };

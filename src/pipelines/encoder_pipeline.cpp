@@ -163,12 +163,12 @@ std::vector<Encoding> EncoderPipeline::tokenize(std::span<const TextInput> input
 }
 
 int64_t EncoderPipeline::max_length() const noexcept {
-  const int64_t maximum = model_->max_position_embeddings();
+  const int64_t maximum = model_->longest_sequence();
   return std::min(tokenizer_->model_max_length().value_or(maximum), maximum);
 }
 
 void EncoderPipeline::check_lengths(std::span<const Encoding> encodings, const char* hint) const {
-  const int64_t maximum = model_->max_position_embeddings();
+  const int64_t maximum = model_->longest_sequence();
   for (std::size_t i = 0; i < encodings.size(); ++i) {
     if (static_cast<int64_t>(encodings[i].size()) <= maximum) continue;
     throw Error(ErrorCode::limit,

@@ -211,7 +211,7 @@ std::vector<Features> FeatureExtraction::extract(std::span<const TextInput> inpu
 
   std::optional<int64_t> max_length = options.max_length;
   if (automatic && !max_length && modules_.max_seq_length) {
-    max_length = std::min(*modules_.max_seq_length, model().max_position_embeddings());
+    max_length = std::min(*modules_.max_seq_length, model().longest_sequence());
   }
   std::vector<TextInput> lowered;
   if (automatic && modules_.lower_case) {

@@ -167,10 +167,10 @@ std::vector<std::vector<QuestionAnswer>> QuestionAnswering::operator()(std::span
     throw Error(ErrorCode::invalid_argument, "doc_stride " + std::to_string(doc_stride) + " is more than max_seq_len " +
                                                  std::to_string(max_seq_len));
   }
-  if (options.padding == PaddingStrategy::max_length && max_seq_len > model().max_position_embeddings()) {
+  if (options.padding == PaddingStrategy::max_length && max_seq_len > model().longest_sequence()) {
     throw Error(ErrorCode::limit,
                 "cannot pad to " + std::to_string(max_seq_len) + " tokens, model maximum is " +
-                    std::to_string(model().max_position_embeddings()),
+                    std::to_string(model().longest_sequence()),
                 "max_seq_len");
   }
   for (const QuestionContext& input : inputs) {

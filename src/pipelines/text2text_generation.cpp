@@ -160,7 +160,7 @@ std::vector<std::vector<GeneratedText>> Text2TextGeneration::answer(std::span<co
   }
   EncodeOptions encode{.truncation = options.truncation, .ids_only = true};
   if (options.truncation != TruncationStrategy::do_not_truncate && !tokenizer_->model_max_length()) {
-    encode.max_length = model_->max_position_embeddings();
+    encode.max_length = model_->longest_sequence();
   }
   std::string prefix = prefix_;
   if (translates && tokenizer_->has_languages()) {

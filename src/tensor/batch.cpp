@@ -85,7 +85,8 @@ BatchBuilder::BatchBuilder(BatchRules rules, int64_t hidden_size, int64_t decode
 void BatchBuilder::add(const BatchRow& row) {
   if (encoder_ != nullptr) return add_pair(row);
   check_argument(row.decoder_input_ids.empty() && row.decoder_inputs_embeds == nullptr &&
-                     row.decoder_attention_mask.empty() && row.encoder_outputs == nullptr,
+                     row.decoder_attention_mask.empty() && row.decoder_position_ids.empty() &&
+                     row.encoder_outputs == nullptr,
                  "the model has no decoder beside an encoder: it takes no decoder inputs");
   add_row(row);
 }

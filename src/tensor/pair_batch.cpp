@@ -98,7 +98,8 @@ void BatchBuilder::add_pair(const BatchRow& row) {
   BatchRow target{.input_ids = row.decoder_input_ids,
                   .inputs_embeds = row.decoder_inputs_embeds,
                   .length = row.decoder_length,
-                  .attention_mask = row.decoder_attention_mask};
+                  .attention_mask = row.decoder_attention_mask,
+                  .position_ids = row.decoder_position_ids};
   std::vector<int64_t> made;
   if (target.input_ids.empty() && target.inputs_embeds == nullptr) {
     made = decoder_ids(row.input_ids);
@@ -119,7 +120,7 @@ void BatchBuilder::add_pair(const BatchRow& row) {
     }
   }
   BatchRow source = row;
-  source.decoder_input_ids = source.decoder_attention_mask = {};
+  source.decoder_input_ids = source.decoder_attention_mask = source.decoder_position_ids = {};
   source.decoder_inputs_embeds = source.encoder_outputs = nullptr;
   if (row.encoder_outputs != nullptr) source.inputs_embeds = row.encoder_outputs;
   encoded_ = encoded_ || row.encoder_outputs != nullptr;

@@ -206,7 +206,7 @@ TEST(Forward, InputsAreChecked) {
   EXPECT_ERROR(ErrorCode::invalid_argument, "id -1 is outside the model's " + vocabulary + " embeddings (input_ids)",
                run({-1}));
   EXPECT_ERROR(ErrorCode::invalid_argument, "id 9 is outside the model's 2 embeddings (token_type_ids)", run({1}, {9}));
-  const int64_t maximum = model->max_position_embeddings();
+  const int64_t maximum = model->longest_sequence();
   EXPECT_ERROR(
       ErrorCode::limit,
       std::to_string(maximum + 1) + " tokens, model maximum is " + std::to_string(maximum) + " (pass truncation=true)",
@@ -241,7 +241,7 @@ TEST(Forward, PositionsThatAreCountedEndSooner) {
     builder.add({.input_ids = ids});
     model->forward(builder.finish(), workspace);
   };
-  EXPECT_EQ(model->max_position_embeddings(), 38);
+  EXPECT_EQ(model->longest_sequence(), 38);
   EXPECT_NO_THROW(run(38));
   EXPECT_ERROR(ErrorCode::limit, "39 tokens, model maximum is 38 (pass truncation=true)", run(39));
 }

@@ -565,6 +565,8 @@ def compare(tcpp, seed, only, keep):
         save_file({k: v.contiguous() for k, v in inputs.items()}, given)
         run = subprocess.run([tcpp, "forward", directory, "--inputs", given, "--output", got, "--dtype", "fp32", "--output-hidden-states"], capture_output=True, text=True)
         if run.returncode:
+            if keep:
+                shutil.copytree(directory, os.path.join(keep, str(seed)), dirs_exist_ok=True)
             return f"{model_type}/{name}", f"tcpp: {run.stderr.strip()[:300]}", None
         ours = load_file(got)
         worst, problems = 0.0, []
@@ -629,4 +631,5 @@ def main():
     sys.exit(wrong > 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,7 +44,11 @@ class EncoderModel : public PretrainedModel {
   explicit EncoderModel(Config config) : config_(std::move(config)), backbone_(config_) {}
 
   const Config& config() const noexcept override { return config_; }
-  int64_t max_position_embeddings() const noexcept override { return config_.longest_sequence(); }
+  int64_t longest_sequence() const noexcept override { return config_.longest_sequence(); }
+  std::optional<int64_t> max_position_embeddings() const noexcept override {
+    if constexpr (requires { config_.max_position_embeddings; }) return config_.max_position_embeddings;
+    return std::nullopt;
+  }
   int64_t vocab_size() const noexcept override { return config_.vocab_size; }
   BatchRules batch_rules() const noexcept override { return backbone_.batch_rules(); }
   // A decoder's forward takes the ForwardOptions too.

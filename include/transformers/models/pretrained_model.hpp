@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -85,7 +86,10 @@ class TCPP_API PretrainedModel {
 
   virtual const PretrainedConfig& config() const noexcept = 0;
   // Longest sequence the positions allow, in tokens; a length nothing reaches where positions are computed.
-  virtual int64_t max_position_embeddings() const noexcept = 0;
+  virtual int64_t longest_sequence() const noexcept = 0;
+  // What config.json says under this name, whether or not anything ends there; nothing where the family has no such
+  // field.
+  virtual std::optional<int64_t> max_position_embeddings() const noexcept = 0;
   virtual int64_t vocab_size() const noexcept = 0;
   // Whether forward takes past_key_values.
   virtual bool uses_cache() const noexcept { return false; }

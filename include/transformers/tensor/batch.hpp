@@ -105,6 +105,7 @@ struct BatchRow {
   const float* decoder_inputs_embeds = nullptr;  // [decoder_length, hidden_size]
   int64_t decoder_length = 0;                    // used with decoder_inputs_embeds
   std::span<const int64_t> decoder_attention_mask = {};
+  std::span<const int64_t> decoder_position_ids = {};
 };
 
 // Adds rows one at a time. Error(limit) beyond 2^31 - 1 tokens, Error(invalid_argument) on lengths that differ within a
