@@ -17,14 +17,6 @@ namespace {
 
 constexpr float kNever = -1.0e9f;
 
-std::vector<int64_t> best_of(const std::vector<float>& scores, std::size_t count) {
-  std::vector<int64_t> best;
-  top_indices(scores.size(), count, best, [&](int64_t a, int64_t b) {
-    return scores[static_cast<std::size_t>(a)] > scores[static_cast<std::size_t>(b)];
-  });
-  return best;
-}
-
 }  // namespace
 
 BeamSearch::BeamSearch(Options options, const std::vector<int64_t>& prompt)
@@ -61,7 +53,7 @@ void BeamSearch::step(const Scores& log_probs, const StoppingCriteriaList& crite
     }
   }
   const std::vector<int64_t> chosen =
-      options_.do_sample ? multinomial(sums, static_cast<int64_t>(keep), generator) : best_of(sums, keep);
+      options_.do_sample ? multinomial(sums, static_cast<int64_t>(keep), generator) : topk(sums, keep);
   std::vector<Candidate> candidates;
   std::vector<int64_t> row;
   for (const int64_t flat : chosen) {
@@ -95,7 +87,7 @@ void BeamSearch::step(const Scores& log_probs, const StoppingCriteriaList& crite
     merged.push_back(score);
   }
   std::vector<Hypothesis> finished;
-  for (const int64_t index : best_of(merged, beams)) {
+  for (const int64_t index : topk(merged, beams)) {
     const std::size_t i = static_cast<std::size_t>(index);
     if (i < beams) {
       finished.push_back(finished_[i]);
@@ -116,7 +108,7 @@ void BeamSearch::step(const Scores& log_probs, const StoppingCriteriaList& crite
   std::vector<std::vector<float>> transitions;
   std::vector<float> running_scores;
   sources_.clear();
-  for (const int64_t index : best_of(scores, beams)) {
+  for (const int64_t index : topk(scores, beams)) {
     const Candidate& c = candidates[static_cast<std::size_t>(index)];
     running.push_back(extended(running_[c.beam], c.token));
     indices.push_back(extended(running_indices_[c.beam], static_cast<int32_t>(c.beam)));

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace transformers::generation {
@@ -48,8 +49,40 @@ inline void softmax(std::span<const float> scores, std::vector<float>& probabili
   for (float& p : probabilities) p = static_cast<float>(static_cast<double>(p) * scale);
 }
 
-// The k first of n in the order that `above(a, b)`, a strict weak one, gives; of equals the lowest index first. Where
-// above is ">" that is torch.topk.
+// The indices of the k largest, in the order of torch.topk, that of equals included: which of them stand first is what
+// the standard library's selection leaves, by a heap where k is small beside n, else by nth_element and sort.
+inline std::vector<int64_t> topk(std::span<const float> values, std::size_t k) {
+  using Item = std::pair<float, int64_t>;
+  const auto above = [](const Item& a, const Item& b) { return a.first > b.first; };
+  const std::size_t n = values.size();
+  k = std::min(k, n);
+  if (k == 0) return {};
+  const auto item = [&](std::size_t i) { return Item{values[i], static_cast<int64_t>(i)}; };
+  std::vector<Item> items;
+  if (k * 64 <= n) {  // std::partial_sort, without moving those that are never chosen
+    for (std::size_t i = 0; i < k; ++i) items.push_back(item(i));
+    std::make_heap(items.begin(), items.end(), above);
+    items.emplace_back();
+    for (std::size_t i = k; i < n; ++i) {
+      if (!(values[i] > items.front().first)) continue;
+      items.back() = item(i);
+      std::pop_heap(items.begin(), items.end(), above);
+    }
+    items.pop_back();
+    std::sort_heap(items.begin(), items.end(), above);
+  } else {
+    for (std::size_t i = 0; i < n; ++i) items.push_back(item(i));
+    const auto last = items.begin() + static_cast<std::ptrdiff_t>(k - 1);
+    std::nth_element(items.begin(), last, items.end(), above);
+    std::sort(items.begin(), last, above);
+    items.resize(k);
+  }
+  std::vector<int64_t> indices;
+  for (const Item& chosen : items) indices.push_back(chosen.second);
+  return indices;
+}
+
+// The k first of n in the order that `above(a, b)`, a strict weak one, gives; of equals the lowest index first.
 template <class Above>
 void top_indices(std::size_t n, std::size_t k, std::vector<int64_t>& indices, const Above& above) {
   k = std::min(k, n);

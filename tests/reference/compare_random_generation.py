@@ -185,7 +185,7 @@ def compare(tcpp, seed, only, keep):
             ours = load_file(got)
             if ours["sequences"].shape != sequences.shape or not ours["sequences"].equal(sequences):
                 problem = f"{ours['sequences'].tolist()} expected {sequences.tolist()}"
-            elif scores is not None and not (ours["sequences_scores"] - scores).abs().max() <= 1e-4:
+            elif scores is not None and not ours["sequences_scores"].allclose(scores, rtol=1e-6, atol=1e-4):
                 problem = f"scores {ours['sequences_scores'].tolist()} expected {scores.tolist()}"
         if problem and keep:
             shutil.copytree(directory, os.path.join(keep, str(seed)), dirs_exist_ok=True)

@@ -150,6 +150,7 @@ FULL = {
     "beams-no-eos": dict(max_new_tokens=6, num_beams=3),
     "beams-processors": dict(max_new_tokens=9, num_beams=3, no_repeat_ngram_size=2, repetition_penalty=1.2, min_new_tokens=4, bad_words_ids=[[4], [1, 2]],
                              forced_eos_token_id=5, eos=1),
+    "beams-forced-at-once": dict(max_new_tokens=1, num_beams=3, num_return_sequences=3, forced_eos_token_id=5),
     "beams-renormalize": dict(max_new_tokens=7, num_beams=3, renormalize_logits=True, suppress_tokens=[0, 1, 2], eos=1),
     "beams-max-length": dict(max_length=14, num_beams=3, eos=2),
     "top-k-one": dict(max_new_tokens=6, do_sample=True, top_k=1, temperature=0.7, eos=1),
