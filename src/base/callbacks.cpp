@@ -1,6 +1,7 @@
 // Implements base/callbacks.hpp.
 #include "transformers/base/callbacks.hpp"
 
+#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -33,6 +34,20 @@ void log(LogLevel level, std::string_view message) {
     callback = sink().callback;
   }
   if (callback) (*callback)(level, message);
+}
+
+struct CancelToken::Flag {
+  std::atomic<bool> set = false;
+};
+
+CancelToken::CancelToken() : flag_(std::make_shared<Flag>()) {}
+
+void CancelToken::cancel() const noexcept { flag_->set.store(true, std::memory_order_relaxed); }
+
+bool CancelToken::is_cancelled() const noexcept { return flag_->set.load(std::memory_order_relaxed); }
+
+void CancelToken::throw_if_cancelled() const {
+  if (is_cancelled()) throw Error(ErrorCode::cancelled, "cancelled by the caller");
 }
 
 }  // namespace transformers

@@ -14,6 +14,8 @@
 #include "scores.hpp"
 #include "transformers/base/parallel.hpp"
 #include "transformers/generation/beam_search.hpp"
+#include "transformers/generation/constraint.hpp"
+#include "transformers/generation/logits_process.hpp"
 #include "transformers/generation/sampling.hpp"
 #include "transformers/models/pretrained_model.hpp"
 #include "transformers/nn/cache.hpp"

@@ -372,7 +372,7 @@ void EtaLogitsWarper::process(std::span<const int64_t>, std::span<float> scores)
 void LogitNormalization::process(std::span<const int64_t>, std::span<float> scores) const { log_softmax(scores); }
 
 LogitsProcessorList get_logits_processor(const GenerationConfig& config, const PromptInfo& prompt,
-                                         const PrefixConstrainedLogitsProcessor::Function& prefix_allowed_tokens_fn,
+                                         const PrefixAllowedTokensFn& prefix_allowed_tokens_fn,
                                          std::span<const std::shared_ptr<const LogitsProcessor>> logits_processor) {
   LogitsProcessorList list;
   const std::vector<int64_t> eos = config.eos_token_id.value_or(std::vector<int64_t>{});

@@ -4,42 +4,40 @@
 // });`
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string_view>
 
 #include "transformers/base/error.hpp"
 #include "transformers/base/export.hpp"
+#include "transformers/base/function.hpp"
 
 namespace transformers {
 
 enum class LogLevel { debug, info, warning };
 
 // Receives every log line of the process, possibly from several threads at once. It must not throw.
-using LogCallback = std::function<void(LogLevel level, std::string_view message)>;
+using LogCallback = Function<void(LogLevel level, std::string_view message)>;
 
 // Replaces the process-wide callback; an empty one (the default) drops all messages.
 TCPP_API void set_log_callback(LogCallback callback);
 TCPP_API void log(LogLevel level, std::string_view message);
 
 // Called after each finished item of long work: `done` of `total` items.
-using ProgressCallback = std::function<void(int64_t done, int64_t total)>;
+using ProgressCallback = Function<void(int64_t done, int64_t total)>;
 
 // A flag shared by copies: one side calls cancel(), the working side notices between two steps and throws
 // Error(cancelled). A default-constructed token can be cancelled too.
-class CancelToken {
+class TCPP_API CancelToken {
  public:
-  CancelToken() : flag_(std::make_shared<std::atomic<bool>>(false)) {}
-  void cancel() const noexcept { flag_->store(true, std::memory_order_relaxed); }
-  bool is_cancelled() const noexcept { return flag_->load(std::memory_order_relaxed); }
-  void throw_if_cancelled() const {
-    if (is_cancelled()) throw Error(ErrorCode::cancelled, "cancelled by the caller");
-  }
+  CancelToken();
+  void cancel() const noexcept;
+  bool is_cancelled() const noexcept;
+  void throw_if_cancelled() const;
 
  private:
-  std::shared_ptr<std::atomic<bool>> flag_;
+  struct Flag;
+  std::shared_ptr<Flag> flag_;
 };
 
 }  // namespace transformers

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "transformers/base/export.hpp"
-#include "transformers/generation/logits_process.hpp"
+#include "transformers/generation/logits_processor.hpp"
 #include "transformers/generation/sampling.hpp"
 #include "transformers/generation/stopping_criteria.hpp"
 

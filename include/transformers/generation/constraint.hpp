@@ -14,7 +14,7 @@
 
 #include "transformers/base/export.hpp"
 #include "transformers/generation/grammar.hpp"
-#include "transformers/generation/logits_process.hpp"
+#include "transformers/generation/logits_processor.hpp"
 
 namespace transformers {
 

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,14 +14,16 @@
 #include "transformers/base/callbacks.hpp"
 #include "transformers/base/error.hpp"
 #include "transformers/base/export.hpp"
-#include "transformers/generation/constraint.hpp"
+#include "transformers/base/function.hpp"
 #include "transformers/generation/generation_config.hpp"
-#include "transformers/generation/logits_process.hpp"
+#include "transformers/generation/logits_processor.hpp"
 #include "transformers/generation/stopping_criteria.hpp"
 #include "transformers/generation/streamers.hpp"
 #include "transformers/kernels/kernels.hpp"
 
 namespace transformers {
+
+class Constraint;
 
 class PretrainedModel;
 
@@ -37,7 +38,7 @@ struct GenerationRequest {
 
   std::vector<std::shared_ptr<const LogitsProcessor>> logits_processor;
   std::vector<std::shared_ptr<const StoppingCriteria>> stopping_criteria;
-  PrefixConstrainedLogitsProcessor::Function prefix_allowed_tokens_fn;
+  PrefixAllowedTokensFn prefix_allowed_tokens_fn;
   int64_t batch_id = 0;                                               // what that function is told
   std::shared_ptr<const StopStringCriteria::TokenTexts> token_texts;  // for stop_strings
   std::shared_ptr<const Constraint> constraint;                       // which texts the answer may be
@@ -85,7 +86,7 @@ struct EngineOptions {
 // submit and cancel, and what they throw fails their own request only.
 class TCPP_API Engine {
  public:
-  using OnDone = std::function<void(GenerationResult result)>;
+  using OnDone = Function<void(GenerationResult result)>;
 
   // The model must outlive the engine. Error(unsupported) for a model without a language modelling head.
   explicit Engine(const PretrainedModel& model, EngineOptions options = {});

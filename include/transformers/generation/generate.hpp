@@ -30,7 +30,7 @@ struct GenerateOutput {
 struct GenerateOptions {
   std::vector<std::shared_ptr<const LogitsProcessor>> logits_processor = {};
   std::vector<std::shared_ptr<const StoppingCriteria>> stopping_criteria = {};
-  PrefixConstrainedLogitsProcessor::Function prefix_allowed_tokens_fn = {};
+  PrefixAllowedTokensFn prefix_allowed_tokens_fn = {};
   std::shared_ptr<const StopStringCriteria::TokenTexts> token_texts = nullptr;
   std::shared_ptr<const Constraint> constraint = nullptr;
   std::shared_ptr<BaseStreamer> streamer = nullptr;  // for one prompt

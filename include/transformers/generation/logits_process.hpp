@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -14,45 +13,9 @@
 
 #include "transformers/base/export.hpp"
 #include "transformers/generation/generation_config.hpp"
+#include "transformers/generation/logits_processor.hpp"
 
 namespace transformers {
-
-// The rows of one request: one, or its beams. All have the same length, padding of the prompt included.
-using InputIds = std::span<const std::vector<int64_t>>;
-
-// [rows, vocab_size] float32, a row for each of InputIds.
-struct Scores {
-  float* data = nullptr;
-  int64_t rows = 0, vocab_size = 0;
-  std::span<float> row(int64_t i) const { return {data + i * vocab_size, static_cast<std::size_t>(vocab_size)}; }
-};
-
-// Belongs to one request and keeps no state between calls.
-class TCPP_API LogitsProcessor {
- public:
-  virtual ~LogitsProcessor();
-  virtual void operator()(InputIds input_ids, const Scores& scores) const;
-
- protected:
-  // One row. Processors that must see all rows at once override operator() instead.
-  virtual void process(std::span<const int64_t> input_ids, std::span<float> scores) const;
-};
-
-class TCPP_API LogitsProcessorList {
- public:
-  void add(std::shared_ptr<const LogitsProcessor> processor) { processors_.push_back(std::move(processor)); }
-  template <class P, class... Args>
-  void add(Args&&... args) {
-    processors_.push_back(std::make_shared<const P>(std::forward<Args>(args)...));
-  }
-  void operator()(InputIds input_ids, const Scores& scores) const {
-    for (const auto& processor : processors_) (*processor)(input_ids, scores);
-  }
-  bool empty() const noexcept { return processors_.empty(); }
-
- private:
-  std::vector<std::shared_ptr<const LogitsProcessor>> processors_;
-};
 
 // ---- Processors, in the order they are applied ---------------------------------------------------------------------
 
@@ -158,13 +121,12 @@ class TCPP_API MinNewTokensLengthLogitsProcessor : public MinLengthLogitsProcess
 // Error(invalid_argument) when it names none.
 class TCPP_API PrefixConstrainedLogitsProcessor : public LogitsProcessor {
  public:
-  using Function = std::function<std::vector<int64_t>(int64_t batch_id, std::span<const int64_t> input_ids)>;
-  PrefixConstrainedLogitsProcessor(Function prefix_allowed_tokens_fn, int64_t batch_id)
+  PrefixConstrainedLogitsProcessor(PrefixAllowedTokensFn prefix_allowed_tokens_fn, int64_t batch_id)
       : function_(std::move(prefix_allowed_tokens_fn)), batch_id_(batch_id) {}
   void operator()(InputIds input_ids, const Scores& scores) const override;
 
  private:
-  Function function_;
+  PrefixAllowedTokensFn function_;
   int64_t batch_id_;
 };
 
@@ -367,7 +329,7 @@ struct PromptInfo {
 // The processors that `config` asks for and, behind them and before the warpers, those of the call.
 TCPP_API LogitsProcessorList
 get_logits_processor(const GenerationConfig& config, const PromptInfo& prompt,
-                     const PrefixConstrainedLogitsProcessor::Function& prefix_allowed_tokens_fn = {},
+                     const PrefixAllowedTokensFn& prefix_allowed_tokens_fn = {},
                      std::span<const std::shared_ptr<const LogitsProcessor>> logits_processor = {});
 
 }  // namespace transformers

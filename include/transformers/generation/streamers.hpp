@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "transformers/base/export.hpp"
+#include "transformers/base/function.hpp"
 
 namespace transformers {
 
@@ -32,8 +32,8 @@ class TCPP_API BaseStreamer {
 // For requests of one sequence. Pieces are whole characters, and all of them together are the text of all tokens.
 class TCPP_API TextStreamer : public BaseStreamer {
  public:
-  using Decode = std::function<std::string(std::span<const int64_t> ids)>;
-  using OnText = std::function<bool(std::string_view piece)>;
+  using Decode = Function<std::string(std::span<const int64_t> ids)>;
+  using OnText = Function<bool(std::string_view piece)>;
   TextStreamer(Decode decode, OnText on_text, bool skip_prompt = true)
       : decode_(std::move(decode)), on_text_(std::move(on_text)), skip_prompt_(skip_prompt) {}
   bool put(int64_t sequence, std::span<const int64_t> ids) override;

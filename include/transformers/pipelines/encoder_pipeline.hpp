@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "transformers/base/function.hpp"
 #include "transformers/pipelines/pipeline.hpp"
 
 namespace transformers {
@@ -67,7 +67,7 @@ class TCPP_API EncoderPipeline : public Pipeline {
   // `consume`; sequence i of the batch is encodings[which[i]]. Sequences of like length go together. Looks at the
   // cancel token before each batch and reports progress after it.
   using Which = std::span<const std::size_t>;
-  using Consume = std::function<void(Which which, const Batch& batch, const ModelOutput& output)>;
+  using Consume = Function<void(Which which, const Batch& batch, const ModelOutput& output)>;
   void for_each_batch(std::span<const Encoding> encodings, const CallControl& control, const Consume& consume) const {
     run_batches(encodings, {}, control, nullptr, consume);
   }
@@ -77,8 +77,7 @@ class TCPP_API EncoderPipeline : public Pipeline {
   }
   // The same for a language model, whose logits are those of the rows that `keep` names, in its order.
   void for_each_batch(std::span<const Encoding> encodings, const CallControl& control,
-                      const std::function<std::vector<int32_t>(const Batch& batch)>& keep,
-                      const Consume& consume) const {
+                      const Function<std::vector<int32_t>(const Batch& batch)>& keep, const Consume& consume) const {
     run_batches(encodings, {}, control, keep, consume);
   }
 
@@ -87,7 +86,7 @@ class TCPP_API EncoderPipeline : public Pipeline {
  private:
   class WorkspacePool;
   void run_batches(std::span<const Encoding> encodings, std::span<const std::size_t> input_of,
-                   const CallControl& control, const std::function<std::vector<int32_t>(const Batch&)>& keep,
+                   const CallControl& control, const Function<std::vector<int32_t>(const Batch&)>& keep,
                    const Consume& consume) const;
 
   std::shared_ptr<const ModelFiles> files_;

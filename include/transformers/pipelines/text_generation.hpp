@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "transformers/base/function.hpp"
 #include "transformers/generation/generation_config.hpp"
 #include "transformers/generation/stopping_criteria.hpp"
 #include "transformers/pipelines/pipeline.hpp"
@@ -33,7 +33,7 @@ struct TCPP_API TextGenerationOptions {
   std::string prefix = {};                          // put before every prompt
   std::optional<bool> continue_final_message = {};  // a chat: go on with its last message; unset: an assistant's
   // Called with each piece of text as it is made, of one prompt with one answer; false stops.
-  std::function<bool(std::string_view piece)> on_text = {};
+  Function<bool(std::string_view piece)> on_text = {};
   CallControl control = {};
 
   void fields(FieldVisitor& f);
