@@ -189,8 +189,7 @@ EncoderPipeline::Windows EncoderPipeline::Windows::of(std::vector<Encoding> enco
 }
 
 void EncoderPipeline::run_batches(std::span<const Encoding> encodings, std::span<const std::size_t> input_of,
-                                  const CallControl& control,
-                                  const Function<std::vector<int32_t>(const Batch&)>& keep,
+                                  const CallControl& control, const Function<std::vector<int32_t>(const Batch&)>& keep,
                                   const Consume& consume) const {
   WorkspacePool::Lease workspace(*workspaces_);
   const auto names = tokenizer_->model_input_names();
