@@ -280,7 +280,7 @@ void product(const GemmKernels& table, const GemmWeight& weight, const GemmArgs&
 
   for_each_task(groups * chunks, [&](auto& next) {
     int64_t copied = -1;
-    float* const scratch = scratch_floats > 0 ? thread_scratch(scratch_floats) : nullptr;
+    float* const scratch = thread_scratch(scratch_floats);
     for (int64_t task; (task = next()) >= 0;) {
       const int64_t group = task / chunks, p0 = task % chunks * chunk, p1 = std::min(p0 + chunk, panels);
       // Blocks of rows, and groups of blocks, as even as can be: no short block at the end runs at half speed.
@@ -334,7 +334,8 @@ void gemm(const GemmArgs& args) {
   const int64_t row_floats = table.copy_floats(1, k, weight);
   const int64_t most = std::clamp<int64_t>(kCopyFloats / std::max<int64_t>(row_floats, 1), table.mr, m);
   const int64_t step = std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(k, 1));
-  float* const copy = thread_scratch(most * row_floats);
+  Reused<Scratch> memory;
+  float* const copy = (*memory).floats(most * row_floats);
   const ParallelScope scope;
   for (int64_t first = 0; first < m; first += most) {
     GemmArgs some = args;

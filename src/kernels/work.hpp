@@ -82,7 +82,7 @@ void for_each_task(int64_t count, Body body) {
 template <class T>
 class Reused {
  public:
-  Reused() : value_(std::move(spare())) {}
+  Reused() : value_(std::exchange(spare(), T())) {}
   ~Reused() { spare() = std::move(value_); }
   Reused(const Reused&) = delete;
   Reused& operator=(const Reused&) = delete;
@@ -96,17 +96,29 @@ class Reused {
   T value_;
 };
 
-// At least `floats` floats, 64-byte aligned, of the calling thread: valid until it asks again. Kept for the next time.
-inline float* thread_scratch(int64_t floats) {
-  thread_local std::shared_ptr<std::byte> memory;
-  thread_local int64_t size = 0;
-  if (floats > size) {
-    memory.reset();
-    size = 0;
-    memory = allocate_bytes(static_cast<std::size_t>(floats) * sizeof(float));
-    size = floats;
+// Memory that grows and is kept for the next time.
+class Scratch {
+ public:
+  // At least `floats` floats, 64-byte aligned: valid until the next call.
+  float* floats(int64_t floats) {
+    if (floats > size_) {
+      memory_.reset();
+      size_ = 0;
+      memory_ = allocate_bytes(static_cast<std::size_t>(floats) * sizeof(float));
+      size_ = floats;
+    }
+    return reinterpret_cast<float*>(memory_.get());
   }
-  return reinterpret_cast<float*>(memory.get());
+
+ private:
+  std::shared_ptr<std::byte> memory_;
+  int64_t size_ = 0;
+};
+
+// That of the calling thread: for one task. What must outlive a parallel_for is a Reused<Scratch>.
+inline float* thread_scratch(int64_t floats) {
+  thread_local Scratch scratch;
+  return scratch.floats(floats);
 }
 
 }  // namespace transformers

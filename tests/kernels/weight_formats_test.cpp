@@ -1,9 +1,12 @@
 // Tests of the weight formats that are not plain floats: bf16 products, integers in groups, and quantize_rows.
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <utility>
 
 #include "kernels/every_isa.hpp"
 #include "transformers/base/error.hpp"
+#include "transformers/base/parallel.hpp"
 #include "transformers/base/platform.hpp"
 #include "transformers/tensor/blocks.hpp"
 
@@ -394,6 +397,39 @@ TEST(QuantizeRows, WhatWasQuantizedStaysAsItIs) {
       }
     }
     EXPECT_EQ(Quantized(format, x, 32 * 8).values, x);
+  }
+}
+
+// A host's pool that begins something else on the caller's thread before it does what it was asked for.
+class Distracted : public Executor {
+ public:
+  explicit Distracted(std::function<void()> other) : other_(std::move(other)) { set_executor(this); }
+  ~Distracted() override { set_executor(nullptr); }
+  int num_threads() const noexcept override { return 2; }
+  void parallel_for(int64_t count, IndexFunction f) override {
+    if (const auto other = std::exchange(other_, nullptr)) {
+      other();
+      other_ = other;
+    }
+    for (int64_t i = 0; i < count; ++i) f(i);
+  }
+
+ private:
+  std::function<void()> other_;
+};
+
+TEST_P(WeightFormatsTest, ProductsMayBeginWhileAnotherOfTheThreadWaits) {
+  for (const WeightFormat& type : integer_formats()) {
+    const IntegerWeight weight(type, 65, 256, 1), other(type, 33, 512, 2);
+    const std::vector<float> a = random_floats(40 * 256, 3), b = random_floats(40 * 512, 4);
+    const auto multiply = [](const IntegerWeight& w, const std::vector<float>& x) {
+      std::vector<float> c(static_cast<std::size_t>(40 * w.n));
+      gemm({.a = x.data(), .lda = w.k, .m = 40, .b = w.matrix(), .c = c.data(), .ldc = w.n});
+      return c;
+    };
+    const std::vector<float> alone = multiply(weight, a);
+    const Distracted host([&] { multiply(other, b); });
+    EXPECT_EQ(multiply(weight, a), alone) << to_string(type);
   }
 }
 
