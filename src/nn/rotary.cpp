@@ -60,12 +60,18 @@ Value RopeConfig::parameters(float default_theta) const {
   return out;
 }
 
-Value rope_parameters_of(const Value& rope_parameters, std::string_view kind) {
+Value rope_parameters_of(const Value& rope_parameters, std::string_view kind, const Value& rope_scaling) {
+  Value out;
   const Value* own = rope_parameters.is_object() ? rope_parameters.find(kind) : nullptr;
-  if (own == nullptr || !own->is_object()) return {};
-  Value out = *own;
-  const Value* truncate = rope_parameters.find("truncate");
-  out.set("truncate", truncate != nullptr ? *truncate : Value());
+  if (own != nullptr && own->is_object()) {
+    out = *own;
+    const Value* truncate = rope_parameters.find("truncate");
+    out.set("truncate", truncate != nullptr ? *truncate : Value());
+  }
+  if (rope_scaling.is_object()) {
+    if (out.is_null()) out = Value::Object{};
+    for (const auto& [name, value] : rope_scaling.as_object()) out.set(name, value);
+  }
   return out;
 }
 

@@ -43,13 +43,9 @@ struct Gemma3TextConfig : gemma2::Gemma2Config {
 
   std::vector<RotaryEmbedding> rotary_embeddings() const {
     RopeConfig full, sliding;
-    full.rope_parameters = rope_parameters_of(rope.rope_parameters, "full_attention");
-    sliding.rope_parameters = rope_parameters_of(rope.rope_parameters, "sliding_attention");
     // 4.x stretches the full layers alone.
-    if (rope.rope_scaling.is_object()) {
-      if (!full.rope_parameters.is_object()) full.rope_parameters = Value(Value::Object{});
-      for (const auto& [name, value] : rope.rope_scaling.as_object()) full.rope_parameters.set(name, value);
-    }
+    full.rope_parameters = rope_parameters_of(rope.rope_parameters, "full_attention", rope.rope_scaling);
+    sliding.rope_parameters = rope_parameters_of(rope.rope_parameters, "sliding_attention");
     full.rope_theta = rope.rope_theta;
     sliding.rope_theta = rope_local_base_freq;
     return {RotaryEmbedding(full_rotary(full.parameters(1000000.0f)), *head_dim, max_position_embeddings, where),

@@ -104,11 +104,8 @@ struct ModernBertConfig : PretrainedConfig {
   RotaryEmbedding rope(bool sliding) const {
     RopeConfig rope;
     rope.rope_theta = sliding ? local_rope_theta : global_rope_theta;
-    rope.rope_parameters = rope_parameters_of(rope_parameters, sliding ? "sliding_attention" : "full_attention");
-    if (rope_scaling.is_object()) {
-      if (!rope.rope_parameters.is_object()) rope.rope_parameters = Value(Value::Object{});
-      for (const auto& [key, value] : rope_scaling.as_object()) rope.rope_parameters.set(key, value);
-    }
+    rope.rope_parameters =
+        rope_parameters_of(rope_parameters, sliding ? "sliding_attention" : "full_attention", rope_scaling);
     return {rope.parameters(sliding ? 10000.0f : 160000.0f), hidden_size / num_attention_heads, max_position_embeddings,
             where};
   }

@@ -36,8 +36,8 @@ struct TCPP_API RopeConfig {
 
 // What rope_parameters says about the layers of one kind, "full_attention" or "sliding_attention", null where it says
 // nothing. "truncate" holds for all kinds: Hugging Face looks for it beside them, and takes it for true if it is not
-// there.
-TCPP_API Value rope_parameters_of(const Value& rope_parameters, std::string_view kind);
+// there. The members of `rope_scaling`, 4.x's, go before its own.
+TCPP_API Value rope_parameters_of(const Value& rope_parameters, std::string_view kind, const Value& rope_scaling = {});
 
 class TCPP_API RotaryEmbedding {
  public:
