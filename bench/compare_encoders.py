@@ -23,11 +23,9 @@ OpenVINO, Encoder of CTranslate2, inductor freezing of torch). Versions: see ben
 
 import argparse
 import json
-import os
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import harness
@@ -556,28 +554,67 @@ PEER_CLASSES = {"ort": OrtPeer, "openvino": OpenvinoPeer, "ctranslate2": Ctransl
 # The parent.
 
 
-def check_output(worker, workload, directory, precision):
-    """How far the answer is from torch's, by the measure of the precision class; raises where it is too far."""
-    import numpy as np
+class EncoderComparison(harness.Comparison):
+    about = ABOUT
+    measures = "distance from torch one by one"
 
-    path = directory / "dumps" / f"{worker.name}-{workload}.f32"
-    path.parent.mkdir(exist_ok=True)
-    worker.ask(f"dump {workload} {path}", "dumped")
-    got, want = np.fromfile(path, np.float32), np.fromfile(directory / "reference" / f"{workload}.f32", np.float32)
-    path.unlink()
-    if got.shape != want.shape:
-        raise WorkerError(f"{worker.name} {workload}: {got.size} values, {want.size} expected")
-    limits = PRECISIONS[precision]
-    if "max_difference" in limits:
-        difference, most = float(np.abs(got - want).max()), limits["max_difference"]
-    else:
-        width = want.size // sum(lengths_of(workload))
-        a, b = got.reshape(-1, width), want.reshape(-1, width)
-        cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-        difference, most = 1.0 - float(cosines.mean()), limits["max_distance"]
-    if not difference < most:  # not >=: NaN must fail too
-        raise WorkerError(f"{worker.name} {workload}: differs from torch by {difference}, {most} is allowed")
-    return difference
+    def make(self):
+        for some in ["none"] + self.peers:  # a process each: the exporters do not give their memory back
+            subprocess.run(self.again + ["--make", "--peers", some], check=True, stdout=sys.stderr)
+
+    def check(self, worker, workload):
+        """How far the answer is from torch's, by the measure of the precision class."""
+        import numpy as np
+
+        path = self.directory / "dumps" / f"{worker.name}-{workload}.f32"
+        path.parent.mkdir(exist_ok=True)
+        worker.ask(f"dump {workload} {path}", "dumped")
+        got = np.fromfile(path, np.float32)
+        want = np.fromfile(self.directory / "reference" / f"{workload}.f32", np.float32)
+        path.unlink()
+        if got.shape != want.shape:
+            raise WorkerError(f"{worker.name} {workload}: {got.size} values, {want.size} expected")
+        limits = PRECISIONS[self.options.precision]
+        if "max_difference" in limits:
+            difference, most = float(np.abs(got - want).max()), limits["max_difference"]
+        else:
+            width = want.size // sum(lengths_of(workload))
+            a, b = got.reshape(-1, width), want.reshape(-1, width)
+            cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+            difference, most = 1.0 - float(cosines.mean()), limits["max_distance"]
+        if not difference < most:  # not >=: NaN must fail too
+            raise WorkerError(f"{worker.name} {workload}: differs from torch by {difference}, {most} is allowed")
+        return difference
+
+    def measure_ours(self, worker):
+        harness.wait_for_quiet(self.cpus, self.options.wait)
+        measured = super().measure_ours(worker)
+        self.report["gemm"] = json.loads(worker.ask("gemm", "gemm"))
+        return self.options.peak or measured
+
+    def print_engines(self):
+        super().print_engines()
+        peak = self.options.peak or self.report.get("peak", {}).get("gflops")
+        if peak:
+            print(f"peak: {peak:.0f} GFLOP/s (from registers, {self.options.threads} threads)")
+        for shape in self.report.get("gemm", {}).get("shapes", []):
+            print(f"  GEMM {shape['m']} x {shape['n']} x {shape['k']}: {shape['gflops']:.1f} GFLOP/s, "
+                  f"{100 * shape['gflops'] / peak:.0f}% of peak")
+
+    def warm_runs(self, workload):
+        return 2 if workload in ("b32s128", "corpus256") else 5
+
+    def repeats(self, workload):
+        return REPEATS[workload]
+
+    def work(self, workload):
+        lengths = lengths_of(workload)
+        return {"sentences": len(lengths), "tokens": sum(lengths),
+                "flops": flops_of(SHAPES[self.options.model], lengths)}
+
+    def bars(self, workload):
+        minilm = MINILM_BARS.get(self.options.precision, {}) if self.options.model == "minilm-l6" else {}
+        return {**BARS[self.options.precision], **minilm}[workload]
 
 
 def arguments():
@@ -593,84 +630,15 @@ def arguments():
 
 def main():
     options = arguments()
-    directory = options.work.resolve() / options.model
     precision, workloads = PRECISIONS[options.precision], harness.chosen(options.workloads, WORKLOADS)
     peers = harness.chosen(options.peers, precision["peers"], absent=("none",))
+    directory = options.work.resolve() / options.model
     if options.worker:
         peer = PEER_CLASSES[options.worker](directory, options.threads, options.precision)
         return harness.serve(peer, lambda workload: {"s16": (25, 1), "s128": (12, 1)}.get(workload, (3, 0)))
     if options.make:
         return make(directory, options.model, peers, options.precision)
-    ours = None if options.ours == "none" else "ours"
-    if ours and not os.access(options.ours, os.X_OK):
-        sys.exit(f"error: no worker binary {options.ours} (build it, or give --ours none)")
-    if not ours and not peers:
-        sys.exit("error: nothing to compare")
-    cpus = harness.cores(options)
-
-    again = [sys.executable, __file__, "--work", str(options.work), "--model", options.model,
-             "--precision", options.precision]
-    for some in ["none"] + peers:  # a process each: the exporters do not give their memory back
-        subprocess.run(again + ["--make", "--peers", some], check=True, stdout=sys.stderr)
-
-    report = {"machine": harness.machine(), "model": options.model, "threads": options.threads, "cpus": sorted(cpus),
-              "date": time.strftime("%Y-%m-%d"), "precision": options.precision, "engines": {}, "settings": {},
-              "distance": {}, "failed": {}, "workloads": harness.earlier_workloads(options)}
-
-    def adopt(worker):
-        if worker.name != ours:
-            kind = "" if options.precision == "fp32" else f"-{options.precision}"
-            report["settings"][worker.name] = harness.tuned_settings(
-                worker, workloads, directory / f"settings-{worker.name}{kind}.json", options.tune)
-        report["distance"][worker.name] = {w: check_output(worker, w, directory, options.precision) for w in workloads}
-
-    commands = [(peer, again + ["--worker", peer, "--threads", str(options.threads)]) for peer in peers]
-    if ours:
-        commands.append((ours, [options.ours, str(directory / "model"), str(directory / "inputs"),
-                                str(options.threads), precision["dtype"]]))
-    workers = []
-    try:
-        workers = harness.start_workers(commands, ours, cpus, options, directory, report, adopt)
-        peak = options.peak
-        if ours:
-            harness.wait_for_quiet(cpus, options.wait)
-            report["peak"] = json.loads(workers[-1].ask("peak", "peak"))
-            report["gemm"] = json.loads(workers[-1].ask("gemm", "gemm"))
-            peak = peak or report["peak"]["gflops"]
-
-        harness.print_machine(report["machine"])
-        print(f"{options.model} shape, {options.precision}, {options.threads} threads on cores {sorted(cpus)}, load average "
-              f"{report['machine']['load_average']:.2f} at the start")
-        for name, version in report["engines"].items():
-            if name in report["distance"]:
-                worst = max(report["distance"][name].values())
-                print(f"  {name:<14}{version} (within {worst:.1e} of torch one by one)")
-            for workload, settings in report["settings"].get(name, {}).items():
-                print(f"  {'':<14}  {workload}: " + ", ".join(f"{key} {value}" for key, value in settings.items()))
-        if peak:
-            print(f"peak: {peak:.0f} GFLOP/s (from registers, {options.threads} threads)")
-        for shape in report.get("gemm", {}).get("shapes", []):
-            print(f"  GEMM {shape['m']} x {shape['n']} x {shape['k']}: {shape['gflops']:.1f} GFLOP/s"
-                  + (f", {100 * shape['gflops'] / peak:.0f}% of peak" if peak else ""))
-
-        bars = {**BARS[options.precision], **(MINILM_BARS.get(options.precision, {}) if options.model == "minilm-l6" else {})}
-        for workload in workloads:
-            for worker in workers:
-                for _ in range(2 if workload in ("b32s128", "corpus256") else 5):
-                    worker.ask(f"run {workload}", "time")
-            earlier = harness.earlier_rounds(report, workload)
-            rounds, disturbed, quiet = harness.measure(workers, workload, REPEATS[workload], options, cpus)
-            lengths = lengths_of(workload)
-            work = {"sentences": len(lengths), "tokens": sum(lengths), "flops": flops_of(SHAPES[options.model], lengths)}
-            result = harness.summarize(earlier + rounds, disturbed, quiet, work, ours, bars[workload], peak)
-            report["workloads"][workload] = result
-            harness.print_workload(workload, ABOUT[workload], result, ours)
-            sys.stdout.flush()
-        harness.write_report(options.json, report)
-    finally:
-        for worker in workers:
-            worker.close()
-    return harness.print_verdict(report)
+    return EncoderComparison(options, __file__, peers, workloads, precision["dtype"]).run()
 
 
 if __name__ == "__main__":

@@ -12,12 +12,8 @@ compute the same number of tokens.
 """
 
 import argparse
-import json
-import os
 import random
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import harness
@@ -201,23 +197,34 @@ class Ctranslate2Peer(harness.Peer):
         return run, unpack, self.used
 
 
-def check_output(worker, workload, directory, precision):
-    """Share of torch's tokens that differ; raises when there are too few tokens, or in float32 too many others."""
-    import numpy as np
+class Seq2SeqComparison(harness.Comparison):
+    about = ABOUT
+    measures = "share of tokens that are not torch's"
 
-    path = directory / "dumps" / f"{worker.name}-{workload}.i64"
-    path.parent.mkdir(exist_ok=True)
-    worker.ask(f"dump {workload} {path}", "dumped")
-    got = np.fromfile(path, np.int64)
-    path.unlink()
-    count = len(sentences_of(workload, load_sentences(directory))) * NEW_TOKENS
-    if got.size != count:
-        raise WorkerError(f"{worker.name} {workload}: {got.size} tokens, {count} expected")
-    want = np.fromfile(directory / "reference" / f"{workload.split('-')[0]}.i64", np.int64)
-    difference = float((got[: want.size] != want).mean())
-    if precision == "fp32" and difference > 0.02:
-        raise WorkerError(f"{worker.name} {workload}: {100 * difference:.0f}% of the tokens are not torch's")
-    return difference
+    def check(self, worker, workload):
+        """Share of torch's tokens that differ."""
+        import numpy as np
+
+        path = self.directory / "dumps" / f"{worker.name}-{workload}.i64"
+        path.parent.mkdir(exist_ok=True)
+        worker.ask(f"dump {workload} {path}", "dumped")
+        got = np.fromfile(path, np.int64)
+        path.unlink()
+        count = self.work(workload)["tokens"]
+        if got.size != count:
+            raise WorkerError(f"{worker.name} {workload}: {got.size} tokens, {count} expected")
+        want = np.fromfile(self.directory / "reference" / f"{workload.split('-')[0]}.i64", np.int64)
+        difference = float((got[: want.size] != want).mean())
+        if self.options.precision == "fp32" and difference > 0.02:
+            raise WorkerError(f"{worker.name} {workload}: {100 * difference:.0f}% of the tokens are not torch's")
+        return difference
+
+    def work(self, workload):
+        count = len(sentences_of(workload, load_sentences(self.directory)))
+        return {"sentences": count, "tokens": count * NEW_TOKENS}
+
+    def bars(self, workload):
+        return {"fastest": BARS[self.options.precision][self.options.model].get(workload, LATENCY_BAR)}
 
 
 def arguments():
@@ -232,65 +239,13 @@ def arguments():
 
 def main():
     options = arguments()
-    directory = options.work.resolve() / options.model
     peers, workloads = harness.chosen(options.peers, PEERS, ("none",)), harness.chosen(options.workloads, WORKLOADS)
+    directory = options.work.resolve() / options.model
     if options.worker:
-        peer = Ctranslate2Peer(directory, options.threads, options.precision)
-        return harness.serve(peer, lambda workload: (3, 0))
+        return harness.serve(Ctranslate2Peer(directory, options.threads, options.precision), lambda workload: (3, 0))
     if options.make:
         return make(directory, options.model)
-    ours = None if options.ours == "none" else "ours"
-    if ours and not os.access(options.ours, os.X_OK):
-        sys.exit(f"error: no worker binary {options.ours} (build it, or give --ours none)")
-    cpus = harness.cores(options)
-    again = [sys.executable, __file__, "--work", str(options.work), "--model", options.model,
-             "--precision", options.precision]
-    subprocess.run(again + ["--make"], check=True, stdout=sys.stderr)
-
-    report = {"machine": harness.machine(), "model": options.model, "threads": options.threads, "cpus": sorted(cpus),
-              "date": time.strftime("%Y-%m-%d"), "precision": options.precision, "engines": {}, "settings": {},
-              "other_tokens": {}, "failed": {}, "workloads": harness.earlier_workloads(options)}
-
-    def adopt(worker):
-        if worker.name != ours:
-            report["settings"][worker.name] = harness.tuned_settings(
-                worker, workloads, directory / f"settings-{worker.name}-{options.precision}.json", options.tune)
-        report["other_tokens"][worker.name] = {w: check_output(worker, w, directory, options.precision) for w in workloads}
-
-    commands = [(peer, again + ["--worker", peer, "--threads", str(options.threads)]) for peer in peers]
-    if ours:
-        commands.append((ours, [options.ours, str(directory / "model"), str(directory / "inputs"),
-                                str(options.threads), PRECISIONS[options.precision]]))
-    workers = []
-    try:
-        workers = harness.start_workers(commands, ours, cpus, options, directory, report, adopt)
-        if ours:
-            report["peak"] = json.loads(workers[-1].ask("peak", "peak"))
-        harness.print_machine(report["machine"])
-        print(f"{options.model} shape, {options.precision}, {options.threads} threads on cores {sorted(cpus)}")
-        for name, version in report["engines"].items():
-            if name in report["other_tokens"]:
-                print(f"  {name:<14}{version}; tokens that are not torch's: " + ", ".join(
-                    f"{workload} {100 * share:.0f}%" for workload, share in report["other_tokens"][name].items()))
-            for workload, settings in report["settings"].get(name, {}).items():
-                print(f"  {'':<14}  {workload}: " + ", ".join(f"{key} {value}" for key, value in settings.items()))
-        for workload in workloads:
-            for worker in workers:
-                worker.ask(f"run {workload}", "time")
-            earlier = harness.earlier_rounds(report, workload)
-            rounds, disturbed, quiet = harness.measure(workers, workload, (0, 1), options, cpus)
-            count = len(sentences_of(workload, load_sentences(directory)))
-            bar = BARS[options.precision][options.model].get(workload, LATENCY_BAR)
-            result = harness.summarize(earlier + rounds, disturbed, quiet,
-                                       {"sentences": count, "tokens": count * NEW_TOKENS}, ours, {"fastest": bar})
-            report["workloads"][workload] = result
-            harness.print_workload(workload, ABOUT[workload], result, ours)
-            sys.stdout.flush()
-        harness.write_report(options.json, report)
-    finally:
-        for worker in workers:
-            worker.close()
-    return harness.print_verdict(report)
+    return Seq2SeqComparison(options, __file__, peers, workloads, PRECISIONS[options.precision]).run()
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@ Where it stands: compare_encoders.py and compare_seq2seq.py are built on it; it 
 protocol and what makes a comparison fair are in bench/README.md.
 
     class MyPeer(Peer): ...                      # in a process of its own: serve(MyPeer(directory, threads), tries)
-    workers = [Worker("ours", command, cpus, threads, log), ...]
-    rounds, disturbed, quiet = measure(workers, "s16", (2, 7), options, cpus)
-    print_workload("s16", "one sentence", summarize(...), "ours", bars)
+    class MyComparison(Comparison): ...          # what is compared: workloads, bars, the check of the answers
+    sys.exit(MyComparison(options, __file__, peers, dtype).run())
 """
 
 import argparse
@@ -401,13 +400,14 @@ def print_machine(about):
 
 
 def print_verdict(report):
-    """The closing line, and the exit status that goes with it."""
+    """The closing line, and the exit status that goes with it: 0 when all was compared and every bar is reached."""
     verdicts = [verdict for result in report["workloads"].values() for verdict in result["verdicts"]]
-    if not verdicts:
-        return 0
+    for name, error in report["failed"].items():
+        print(f"left out: {name}: {error}")
     good = sum(verdict["pass"] and verdict["counts"] for verdict in verdicts)
-    print(f"\n{good} of {len(verdicts)} bars are reached in runs that count")
-    return 0 if good == len(verdicts) else 1
+    if verdicts:
+        print(f"\n{good} of {len(verdicts)} bars are reached in runs that count")
+    return 0 if good == len(verdicts) and not report["failed"] else 1
 
 
 def add_arguments(parser, root, worker, peers):
@@ -442,22 +442,117 @@ def cores(options):
     return {int(cpu) for cpu in options.cpus.split(",")} if options.cpus else set(available[: options.threads])
 
 
-def start_workers(commands, ours, cpus, options, directory, report, adopt):
-    """Starts each engine of `commands` [(name, command)] and lets adopt(worker) set it up and check its answers. A peer
-    that fails is left out and named in the report; ours may not fail."""
-    workers = []
-    for name, command in commands:
+class Comparison:
+    """One comparison, from the files that the engines need to the verdict. A subclass says what is compared; `script` is
+    its file, which is called again with --make and --worker."""
+
+    about = {}      # of each workload, for the reader
+    measures = ""   # what check() gives, for the reader: "tokens that are not torch's"
+
+    def __init__(self, options, script, peers, workloads, dtype):
+        self.options, self.peers, self.workloads, self.dtype = options, peers, workloads, dtype
+        self.directory = options.work.resolve() / options.model
+        self.ours = None if options.ours == "none" else "ours"
+        self.cpus = cores(options)
+        self.again = [sys.executable, script, "--work", str(options.work), "--model", options.model,
+                      "--precision", options.precision]
+        self.report = {"machine": machine(), "model": options.model, "threads": options.threads,
+                       "cpus": sorted(self.cpus), "date": time.strftime("%Y-%m-%d"), "precision": options.precision,
+                       "engines": {}, "settings": {}, "difference": {}, "failed": {},
+                       "workloads": earlier_workloads(options)}
+
+    def make(self):
+        """Makes what the engines read, in processes of their own."""
+        subprocess.run(self.again + ["--make"], check=True, stdout=sys.stderr)
+
+    def check(self, worker, workload):
+        """How far a worker's answer is from the reference; WorkerError where it is too far."""
+        raise NotImplementedError
+
+    def measure_ours(self, worker):
+        """What our worker says of itself before the rounds; gives the peak in GFLOP/s, or None."""
+        self.report["peak"] = json.loads(worker.ask("peak", "peak"))
+        return self.report["peak"]["gflops"]
+
+    def warm_runs(self, workload):
+        return 1
+
+    def repeats(self, workload):
+        """(unrecorded, recorded) runs of one engine in one round."""
+        return (0, 1)
+
+    def work(self, workload):
+        """{'sentences': ..., 'tokens': ..., 'flops': ...} of one run."""
+        raise NotImplementedError
+
+    def bars(self, workload):
+        raise NotImplementedError
+
+    def adopt(self, worker):
+        if worker.name != self.ours:
+            path = self.directory / f"settings-{worker.name}-{self.options.precision}.json"
+            self.report["settings"][worker.name] = tuned_settings(worker, self.workloads, path, self.options.tune)
+        self.report["difference"][worker.name] = {w: self.check(worker, w) for w in self.workloads}
+
+    def start_workers(self):
+        """A peer that fails is left out and named in the report; ours may not fail."""
+        commands = {peer: self.again + ["--worker", peer, "--threads", str(self.options.threads)] for peer in self.peers}
+        if self.ours:
+            commands[self.ours] = [self.options.ours, str(self.directory / "model"), str(self.directory / "inputs"),
+                                   str(self.options.threads), self.dtype]
+        workers = []
+        for name, command in commands.items():
+            try:
+                log = self.directory / "logs" / f"{name}.log"
+                workers.append(Worker(name, command, self.cpus, self.options.threads, log))
+                self.report["engines"][name] = workers[-1].about["engine"]
+                self.adopt(workers[-1])
+            except WorkerError as error:
+                if name == self.ours:
+                    raise
+                self.report["failed"][name] = str(error)
+                print(f"warning: left out: {error}", file=sys.stderr)
+                workers = [worker for worker in workers if worker.name != name or worker.close()]
+        if not workers:
+            sys.exit("error: no engine works")
+        return workers
+
+    def print_engines(self):
+        print_machine(self.report["machine"])
+        print(f"{self.options.model} shape, {self.options.precision}, {self.options.threads} threads on cores "
+              f"{sorted(self.cpus)}, load average {self.report['machine']['load_average']:.2f} at the start")
+        for name, version in self.report["engines"].items():
+            differences = self.report["difference"].get(name)
+            worst = f" ({self.measures}: {max(differences.values()):.1e} at most)" if differences else ""
+            print(f"  {name:<14}{version}{worst}")
+            for workload, settings in self.report["settings"].get(name, {}).items():
+                print(f"  {'':<14}  {workload}: " + ", ".join(f"{key} {value}" for key, value in settings.items()))
+
+    def run(self):
+        """The exit status."""
+        if self.ours and not os.access(self.options.ours, os.X_OK):
+            sys.exit(f"error: no worker binary {self.options.ours} (build it, or give --ours none)")
+        if not self.ours and not self.peers:
+            sys.exit("error: nothing to compare")
+        self.make()
+        workers = []
         try:
-            worker = Worker(name, command, cpus, options.threads, directory / "logs" / f"{name}.log")
-            workers.append(worker)
-            report["engines"][name] = worker.about["engine"]
-            adopt(worker)
-        except WorkerError as error:
-            if name == ours:
-                raise
-            report["failed"][name] = str(error)
-            print(f"warning: left out: {error}", file=sys.stderr)
-            workers = [worker for worker in workers if worker.name != name or worker.close()]
-    if not workers:
-        sys.exit("error: no engine works")
-    return workers
+            workers = self.start_workers()
+            peak = self.measure_ours(workers[-1]) if self.ours else None
+            self.print_engines()
+            for workload in self.workloads:
+                for worker in workers:
+                    for _ in range(self.warm_runs(workload)):
+                        worker.ask(f"run {workload}", "time")
+                earlier = earlier_rounds(self.report, workload)
+                rounds, disturbed, quiet = measure(workers, workload, self.repeats(workload), self.options, self.cpus)
+                result = summarize(earlier + rounds, disturbed, quiet, self.work(workload), self.ours,
+                                   self.bars(workload), peak)
+                self.report["workloads"][workload] = result
+                print_workload(workload, self.about[workload], result, self.ours)
+                sys.stdout.flush()
+            write_report(self.options.json, self.report)
+        finally:
+            for worker in workers:
+                worker.close()
+        return print_verdict(self.report)

@@ -1,29 +1,14 @@
 // Our side of compare_seq2seq.py: loads an encoder-decoder, then answers "run", "dump" and "peak" on standard input,
 // one line each (the protocol is in bench/README.md). Usage: seq2seq_worker MODEL_DIR INPUTS_DIR THREADS DTYPE
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <iostream>
-#include <sstream>
-
-#include "transformers/base/error.hpp"
-#include "transformers/base/parallel.hpp"
 #include "transformers/generation/generate.hpp"
 #include "transformers/io/safetensors.hpp"
-#include "transformers/kernels/kernels.hpp"
-#include "transformers/models/pretrained_model.hpp"
+#include "worker.hpp"
 
 namespace {
 
 using namespace transformers;
 
 constexpr int64_t kNewTokens = 24;
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // "greedy-64" and "beam4-64": all sentences at once; "greedy-1" and "beam4-1": the first eight, one after the other.
 std::vector<std::vector<GenerationRequest>> read_workload(const std::string& model_directory, const std::string& inputs,
@@ -54,70 +39,33 @@ std::vector<std::vector<GenerationRequest>> read_workload(const std::string& mod
   return calls;
 }
 
-// Calls consume(new token ids) for each sentence, in their order.
-template <class Consume>
-void compute(const PretrainedModel& model, const std::vector<std::vector<GenerationRequest>>& calls, Consume consume) {
-  for (const std::vector<GenerationRequest>& call : calls) {
-    for (const GenerationResult& result : generate(model, call)) {
-      if (result.error) throw *result.error;
-      const std::vector<int64_t>& ids = result.sequences.front().ids;
-      consume(ids.data() + result.prompt_length, static_cast<int64_t>(ids.size()) - result.prompt_length);
-    }
-  }
-}
+class Seq2SeqWorker : public Worker {
+ public:
+  explicit Seq2SeqWorker(const WorkerOptions& options)
+      : options_(options), model_(PretrainedModel::from_pretrained(options.model_directory, options.load())) {}
 
-int serve(const std::string& model_directory, const std::string& inputs, WeightType dtype) {
-  LoadOptions options;
-  options.dtype = dtype;
-  const auto model = PretrainedModel::from_pretrained(model_directory, options);
-  std::cout << "ready {\"engine\": \"transformers.cpp " << version() << " (" << isa() << ")\"}" << std::endl;
-  for (std::string line; std::getline(std::cin, line);) {
-    std::istringstream words(line);
-    std::string command, name, file;
-    words >> command >> name >> file;
-    try {
-      if (command == "run") {
-        const auto calls = read_workload(model_directory, inputs, name);
-        const double start = now_seconds();
-        compute(*model, calls, [](const int64_t*, int64_t) {});
-        std::printf("time %.9f\n", now_seconds() - start);
-      } else if (command == "dump") {
-        std::ofstream out(file, std::ios::binary);
-        int64_t count = 0;
-        compute(*model, read_workload(model_directory, inputs, name), [&](const int64_t* ids, int64_t n) {
-          out.write(reinterpret_cast<const char*>(ids), n * static_cast<int64_t>(sizeof(int64_t)));
-          count += n;
-        });
-        std::printf("dumped %lld\n", static_cast<long long>(count));
-      } else if (command == "peak") {
-        const WeightFormat format = dtype == WeightType::q8 ? WeightFormat::affine_q8() : WeightFormat(DType::f32);
-        std::printf("peak {\"gflops\": %.2f}\n", measure_peak_gflops(0.4, format));
-      } else if (command == "quit") {
-        return 0;
-      } else {
-        std::printf("error unknown command %s\n", command.c_str());
-      }
-    } catch (const Error& error) {
-      std::printf("error %s\n", error.what());
-    }
-    std::fflush(stdout);
+  void prepare(const std::string& workload) override {
+    calls_ = read_workload(options_.model_directory, options_.inputs, workload);
   }
-  return 0;
-}
+
+  void compute(Numbers& numbers) override {
+    for (const std::vector<GenerationRequest>& call : calls_) {
+      for (const GenerationResult& result : generate(*model_, call)) {
+        if (result.error) throw *result.error;
+        const std::vector<int64_t>& ids = result.sequences.front().ids;
+        numbers.put(ids.data() + result.prompt_length, static_cast<int64_t>(ids.size()) - result.prompt_length);
+      }
+    }
+  }
+
+  std::string answer(const std::string&) override { return {}; }
+
+ private:
+  WorkerOptions options_;
+  std::unique_ptr<PretrainedModel> model_;
+  std::vector<std::vector<GenerationRequest>> calls_;
+};
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const std::optional<WeightType> dtype = argc == 5 ? weight_type_from(argv[4]) : std::nullopt;
-  if (!dtype) {
-    std::fprintf(stderr, "usage: seq2seq_worker MODEL_DIR INPUTS_DIR THREADS fp32|bf16|q8|q4\n");
-    return 2;
-  }
-  try {
-    set_num_threads(std::atoi(argv[3]));
-    return serve(argv[1], argv[2], *dtype);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return serve<Seq2SeqWorker>(argc, argv); }
