@@ -252,9 +252,9 @@ def export_bert(model, out, architecture, labels=None, problem=None):
     save_file(half, out / "model.safetensors", metadata={"format": "pt"})
 
 
-def quantize(tcpp, source, out, dtype):
-    """`tcpp quantize`: source, a directory, to out; the table of words as q8 too."""
-    subprocess.run([str(tcpp), "quantize", str(source), str(out), "--dtype", dtype, "--words"], check=True)
+def quantize(tcpp, source, out, dtype, words="q8"):
+    """`tcpp quantize`: source, a directory, to out; matrices to dtype, the table of words to `words`."""
+    subprocess.run([str(tcpp), "quantize", str(source), str(out), "--dtype", dtype, "--words", words], check=True)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     log(f"{out}: {size:,} bytes")
 

@@ -3,7 +3,8 @@
 # Where it stands: writes the expected answers that tests compare the library with.
 # Usage: python make_reference.py TASK MODEL_DIR INPUT > OUT
 #   TASK is text-classification, token-classification, zero-shot-classification, feature-extraction (an embedding of each
-#   text, as sentence-transformers makes it: mean of the tokens, length 1), question-answering or translation.
+#   text, as sentence-transformers makes it: mean of the tokens, length 1), question-answering, text-generation or
+#   translation.
 #   INPUT: *.tsv has a header line and the text in its first column, *.txt a text a line: OUT has {"text", ...the answer} a
 #   line. calls.json of tests/data/pipelines/bundled-*: OUT is the same file with "want" in each of its calls.
 #   A directory that `tcpp quantize` wrote is given to Hugging Face as the floats that its integers stand for.
@@ -24,7 +25,8 @@ from common import as_floats
 CLASSES = {"text-classification": "AutoModelForSequenceClassification",
            "zero-shot-classification": "AutoModelForSequenceClassification",
            "token-classification": "AutoModelForTokenClassification", "feature-extraction": "AutoModel",
-           "question-answering": "AutoModelForQuestionAnswering", "translation": "AutoModelForSeq2SeqLM"}
+           "question-answering": "AutoModelForQuestionAnswering", "text-generation": "AutoModelForCausalLM",
+           "translation": "AutoModelForSeq2SeqLM"}
 REMOVED = ("question-answering", "translation")
 
 

@@ -253,7 +253,7 @@ def main():
     trained = AutoModelForTokenClassification.from_pretrained(float_dir, dtype=torch.float32,
                                                               attn_implementation="eager")
     log("BTC test, float16: precision %.4f recall %.4f F1 %.4f" % measure(trained, tokenizer, test))
-    quantize(options.tcpp, float_dir, options.out, "q8")
+    quantize(options.tcpp, float_dir, options.out, "q4", "q4")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def main():
     trained = AutoModelForSequenceClassification.from_pretrained(float_dir, dtype=torch.float32,
                                                                  attn_implementation="eager")
     log(f"SNLI held out, float16: accuracy {accuracy(trained, held_out):.4f}")
-    quantize(options.tcpp, float_dir, options.out, "q8")
+    quantize(options.tcpp, float_dir, options.out, "q4", "q4")
 
 
 if __name__ == "__main__":

@@ -222,7 +222,7 @@ def main():
     export_bert(model, float_dir, "BertForQuestionAnswering")
     trained = AutoModelForQuestionAnswering.from_pretrained(float_dir, dtype=torch.float32,
                                                             attn_implementation="eager")
-    quantize(options.tcpp, float_dir, options.out, "q8")
+    quantize(options.tcpp, float_dir, options.out, "q4", "q4")
     for name, part in (("two articles of SQuAD", dev), ("XQuAD en", test)):
         log("%s, float16: exact %.4f F1 %.4f" % (name, *measure(trained, tokenizer, part)))
 

@@ -302,7 +302,7 @@ def main():
     trained = MarianMTModel.from_pretrained(float_dir, dtype=torch.float32, attn_implementation="eager")
     said = translate(trained, tokenizer, [english for english, _ in test], 4)
     log(f"Tatoeba held out, float16, beam 4: BLEU {bleu(said, [known[0] for _, known in test]):.2f}")
-    quantize(options.tcpp, float_dir, options.out, "q8")
+    quantize(options.tcpp, float_dir, options.out, "q4", "q4")
 
 
 if __name__ == "__main__":

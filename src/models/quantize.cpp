@@ -30,7 +30,7 @@ void write_text(const fs::path& path, std::string_view text) {
 
 }  // namespace
 
-void quantize_model(const std::string& name, const std::string& out, WeightType type, bool words) {
+void quantize_model(const std::string& name, const std::string& out, WeightType type, std::optional<WeightType> words) {
   check_argument(type == WeightType::bf16 || type == WeightType::q8 || type == WeightType::q4,
                  "weights can be written as bf16, q8 or q4");
   const std::shared_ptr<const ModelFiles> files = ModelFiles::from_path(name);
@@ -43,7 +43,8 @@ void quantize_model(const std::string& name, const std::string& out, WeightType 
                 files->where("config.json"));
   }
   if (words) {
-    check_argument(type != WeightType::bf16, "words are rounded to q8, with q8 or q4");
+    check_argument(type != WeightType::bf16, "words are rounded where matrices become q8 or q4");
+    check_argument(words == WeightType::q8 || words == WeightType::q4, "words can be rounded to q8 or q4");
     for (const auto& [table, columns] : list.words) {
       list.matrices.emplace(table,
                             MatrixUse{.in_features = columns, .role = {.over_vocabulary = true, .fine_groups = true}});
@@ -65,7 +66,8 @@ void quantize_model(const std::string& name, const std::string& out, WeightType 
         tensor = tensor.reshaped({tensor.dim(0), use->second.in_features});  // a convolution's taps
       if (use->second.turned) tensor = transpose(tensor);
       const MatrixPart matrix{.weight = tensor, .k = use->second.in_features};
-      const WeightFormat format = choose_format({&matrix, 1}, type, use->second.role);
+      const bool four_bits = words == WeightType::q4 && list.words.contains(tensor_name);
+      const WeightFormat format = four_bits ? WeightFormat::q4() : choose_format({&matrix, 1}, type, use->second.role);
       MatrixPart rounded = quantize_matrix(matrix, format);
       tensors.emplace_back(tensor_name + std::string(kScaleSuffix), std::move(rounded.scales));
       if (rounded.offsets.defined()) {

@@ -115,7 +115,7 @@ TEST_P(WeightTypes, WrittenAndLoadedAreTheBitsOfQuantizeOnLoad) {
 TEST_P(WeightTypes, WordsAreRoundedOnRequest) {
   if (GetParam().parent_path().filename() == "transfo_xl") GTEST_SKIP() << "cannot be written";
   const test::TemporaryDirectory directory;
-  quantize_model(GetParam().string(), directory.path().string(), WeightType::q8, true);
+  quantize_model(GetParam().string(), directory.path().string(), WeightType::q8, WeightType::q8);
   const Outputs rounded(*load(directory.path(), WeightType::stored), GetParam());
   EXPECT_LT(relative_difference(rounded, Outputs(*load(GetParam(), WeightType::q8), GetParam())), 0.15);
   EXPECT_LT(relative_difference(Outputs(*load(directory.path(), WeightType::fp32), GetParam()), rounded), 0.15);
@@ -150,12 +150,37 @@ std::shared_ptr<const ModelFiles> with_tensor(const fs::path& quantized, const s
 
 TEST(QuantizedFiles, WordsAreIntegersToo) {
   const test::TemporaryDirectory directory;
-  quantize_model(kBert.string(), directory.path().string(), WeightType::q4, true);
+  quantize_model(kBert.string(), directory.path().string(), WeightType::q4, WeightType::q8);
   const auto file = SafetensorsFile::open(directory / "model.safetensors");
   const std::string words = "bert.embeddings.word_embeddings.weight";
   EXPECT_EQ(file->tensor(words).dtype(), DType::i8);
   EXPECT_EQ(file->tensor(words + "_scale").dtype(), DType::f16);
   EXPECT_EQ(file->tensor("bert.encoder.layer.0.intermediate.dense.weight").dtype(), DType::u8);
+}
+
+// A table of words of 4 bits: looked up, and multiplied by where it is the head too.
+TEST(QuantizedFiles, WordsOfFourBits) {
+  for (const fs::path& model : case_directories()) {
+    const std::string family = model.parent_path().filename().string();
+    if (family != "bert" && family != "llama" && family != "marian" && family != "t5" && family != "gemma") continue;
+    SCOPED_TRACE(model.string());
+    const test::TemporaryDirectory directory;
+    quantize_model(model.string(), directory.path().string(), WeightType::q8, WeightType::q4);
+    const auto file = SafetensorsFile::open(directory / "model.safetensors");
+    int tables = 0, of_eight = 0;
+    for (const std::string& name : file->names()) {
+      const DType type = file->tensor(name).dtype();
+      tables += type == DType::u8, of_eight += type == DType::i8;
+      if (type == DType::u8) {
+        EXPECT_TRUE(file->contains(name + "_offset")) << name;
+      }
+    }
+    EXPECT_GE(tables, 1);
+    EXPECT_GE(of_eight, 1);
+    const Outputs rounded(*load(directory.path(), WeightType::stored), model);
+    EXPECT_LT(relative_difference(rounded, Outputs(*load(model, WeightType::q8), model)), 0.35);
+    EXPECT_LT(relative_difference(Outputs(*load(directory.path(), WeightType::fp32), model), rounded), 0.15);
+  }
 }
 
 // Groups of 128 have scales in float32, those of 32 in float16; models that only decode have the latter.
@@ -232,8 +257,11 @@ TEST(QuantizedFiles, WhatCannotBeWrittenIsRefused) {
   };
   EXPECT_EQ(message(kBert, out, WeightType::fp32), "weights can be written as bf16, q8 or q4");
   const std::string bf16_words =
-      test::error_of([&] { quantize_model(kBert.string(), out.string(), WeightType::bf16, true); }).what();
-  EXPECT_NE(bf16_words.find("words are rounded to q8"), std::string::npos);
+      test::error_of([&] { quantize_model(kBert.string(), out.string(), WeightType::bf16, WeightType::q8); }).what();
+  EXPECT_NE(bf16_words.find("words are rounded where"), std::string::npos);
+  const std::string words_bf16 =
+      test::error_of([&] { quantize_model(kBert.string(), out.string(), WeightType::q8, WeightType::bf16); }).what();
+  EXPECT_NE(words_bf16.find("words can be rounded to q8 or q4"), std::string::npos);
   EXPECT_NE(message(kBert, kBert, WeightType::q8).find("the output is the model itself"), std::string::npos);
   quantize_model(kBert.string(), out.string(), WeightType::q8);
   EXPECT_NE(message(out, again.path(), WeightType::q8).find("quantized already"), std::string::npos);
