@@ -56,9 +56,9 @@ struct SaxAdapter {
   bool number_integer(int64_t v) { return events.integer(v), true; }
   bool number_unsigned(uint64_t v) {
     if (v <= static_cast<uint64_t>(INT64_MAX)) return events.integer(static_cast<int64_t>(v)), true;
-    return events.number(static_cast<double>(v)), true;
+    return events.number(static_cast<double>(v), std::to_string(v)), true;
   }
-  bool number_float(double v, const std::string&) { return events.number(v), true; }
+  bool number_float(double v, const std::string& written) { return events.number(v, written), true; }
   bool string(std::string& v) { return events.string(v), true; }
   bool binary(nlohmann::json::binary_t&) { return false; }
   bool start_object(std::size_t) { return enter(), events.start_object(), true; }
@@ -90,7 +90,7 @@ class ValueBuilder final : public JsonEvents {
   void null() override { add({}); }
   void boolean(bool v) override { add(v); }
   void integer(int64_t v) override { add(v); }
-  void number(double v) override { add(v); }
+  void number(double v, std::string_view) override { add(v); }
   void string(std::string& v) override { add(std::move(v)); }
   void start_array() override { open_.emplace_back(Value::Array{}); }
   void start_object() override { open_.emplace_back(Value::Object{}); }

@@ -35,7 +35,7 @@ class HeaderReader final : public JsonEvents {
     if (!(level_ == Level::header && in_metadata_)) scalar();
   }
   void boolean(bool) override { scalar(); }
-  void number(double) override { scalar(); }
+  void number(double, std::string_view) override { scalar(); }
   void integer(int64_t value) override {
     if (level_ != Level::list || value < 0) return scalar();
     if (field_ == kShape) {

@@ -283,7 +283,9 @@ class Loader {
       }
     }
     if (has_json) {
-      json_ = read_tokenizer_json(json_text, files_.where(tiktoken_file ? tiktoken_file : kTokenizerFile));
+      const bool as_it_stands = class_->model == ModelKind::as_it_stands;
+      json_ = read_tokenizer_json(json_text, files_.where(tiktoken_file ? tiktoken_file : kTokenizerFile),
+                                  as_it_stands ? Rounding::of_the_crate : Rounding::nearest);
     }
     json_text = std::string();
     tokens_ = read_token_config(files_, config_, json_ ? &*json_ : nullptr);

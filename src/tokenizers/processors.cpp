@@ -121,10 +121,7 @@ Value write_pieces(const std::vector<TemplateProcessing::Piece>& pieces) {
 
 }  // namespace
 
-void set_type_ids(Encoding& e, int32_t type_id) {
-  e.type_ids.assign(e.ids.size(), type_id);
-  for (Encoding& o : e.overflowing) set_type_ids(o, type_id);
-}
+void set_type_ids(Encoding& e, int32_t type_id) { e.type_ids.assign(e.ids.size(), type_id); }
 
 void set_sequence_ids(Encoding& e, int32_t sequence_id) {
   if (!e.tokens.empty()) e.sequence_ids.assign(e.ids.size(), sequence_id);
@@ -197,6 +194,7 @@ std::vector<Encoding> RobertaProcessing::process(std::vector<Encoding> encodings
     set_type_ids(e, 0);
     set_sequence_ids(e, static_cast<int32_t>(i));
     if (!add_special_tokens) continue;
+    for (Encoding& o : e.overflowing) set_type_ids(o, 0);
     std::vector<Encoding> parts;
     parts.push_back(special_part(i == 0 ? cls : sep, 0));
     parts.push_back(std::move(e));
@@ -291,8 +289,8 @@ std::vector<Encoding> TemplateProcessing::process(std::vector<Encoding> encoding
       set_sequence_ids(e, p.sequence);
       if (--uses[p.sequence] == 0) {
         out.push_back(std::move(e));
-      } else {
-        out.push_back(e);
+      } else {  // of a text that comes again, only the last place is known to be its own
+        set_sequence_ids(out.emplace_back(e), -1);
       }
     } else if (add_special_tokens) {
       const SpecialToken& token = special_tokens.at(p.special);

@@ -51,39 +51,61 @@ constexpr Category kNamed[] = {{"L", "letter"},
                                {"Sk", "modifiersymbol"},
                                {"So", "othersymbol"}};
 
-// Categories are defined anew under names of our own, as the package's Oniguruma knows them: the installed one may be
-// of another Unicode version. Never freed: Oniguruma keeps the pointers.
+// What \w matches there inside of brackets: Rust's, but the joiners. Outside of them it takes the numbers of Latin-1
+// too.
+bool is_word(char32_t c) { return unicode::is_word(c) && c != 0x200C && c != 0x200D; }
+constexpr std::string_view kWord = R"([\p{TcppWord}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}])";
+constexpr std::string_view kNoWord = R"([^\p{TcppWord}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}])";
+
+// Categories and words are defined anew under names of our own, as the package's Oniguruma knows them: the installed
+// one may be of another Unicode version. Never freed: Oniguruma keeps the pointers.
 int define_categories() {
   struct Run {
     OnigCodePoint begin;
     uint8_t category;
+    bool word;
+    bool operator==(const Run& other) const { return category == other.category && word == other.word; }
   };
   std::vector<Run> runs;
   for (char32_t c = 0; c < 0x110000; ++c) {
-    const uint8_t category = unicode::category(c);
-    if (runs.empty() || category != runs.back().category) runs.push_back({c, category});
+    const Run run{c, unicode::category(c), is_word(c)};
+    if (runs.empty() || !(run == runs.back())) runs.push_back(run);
   }
-  runs.push_back({0x110000, 0});
+  runs.push_back({0x110000, 0, false});
   static auto& kept = *new std::deque<std::vector<OnigCodePoint>>;
-  for (const Category& named : kNamed) {
+  const auto define = [&](std::string_view name, auto is_in) {
     kept.push_back({0});
     std::vector<OnigCodePoint>& ranges = kept.back();
     for (std::size_t r = 0; r + 1 < runs.size(); ++r) {
-      if (!unicode::kCategories[runs[r].category].starts_with(named.name)) continue;
+      if (!is_in(runs[r])) continue;
       ranges.insert(ranges.end(), {runs[r].begin, runs[r + 1].begin - 1});
       ++ranges[0];
     }
-    const int code = onig_unicode_define_user_property(("Tcpp" + std::string(named.name)).c_str(), ranges.data());
+    return onig_unicode_define_user_property(("Tcpp" + std::string(name)).c_str(), ranges.data());
+  };
+  for (const Category& named : kNamed) {
+    const int code =
+        define(named.name, [&](const Run& run) { return unicode::kCategories[run.category].starts_with(named.name); });
     if (code != ONIG_NORMAL) return code;
   }
-  return ONIG_NORMAL;
+  return define("Word", [](const Run& run) { return run.word; });  // the last one: Oniguruma keeps twenty
 }
 
-// `pattern` with \\p{L} and its like under our own names.
+// Where a word begins or ends, or where none does.
+std::string boundary(bool inverted) {
+  const std::string behind = "(?<=" + std::string(kWord) + ')', not_behind = "(?<!" + std::string(kWord) + ')';
+  const std::string before = "(?=" + std::string(kWord) + ')', not_before = "(?!" + std::string(kWord) + ')';
+  return inverted ? "(?:" + behind + before + '|' + not_behind + not_before + ')'
+                  : "(?:" + behind + not_before + '|' + not_behind + before + ')';
+}
+
+// `pattern` with \p{L} and its like, \w, \b and \d under our own names.
 std::string with_own_categories(std::string_view pattern) {
   std::string out;
+  int brackets = 0;
   for (std::size_t i = 0; i < pattern.size();) {
     if (pattern[i] != '\\' || i + 1 == pattern.size()) {
+      brackets += pattern[i] == '[' ? 1 : pattern[i] == ']' && brackets > 0 ? -1 : 0;
       out += pattern[i++];
       continue;
     }
@@ -107,7 +129,26 @@ std::string with_own_categories(std::string_view pattern) {
       }
       if (i == close + 1) continue;
     }
-    out.append(pattern.substr(i, 2));
+    switch (const char escape = pattern[i + 1]; escape) {
+      case 'd':
+      case 'D':
+        out += escape == 'd' ? "\\p{TcppNd}" : "\\P{TcppNd}";
+        break;
+      case 'w':
+      case 'W':
+        if (brackets > 0) {
+          out += escape == 'w' ? "\\p{TcppWord}" : "\\P{TcppWord}";
+        } else {
+          out += escape == 'w' ? kWord : kNoWord;
+        }
+        break;
+      case 'b':
+      case 'B':
+        out += brackets > 0 ? std::string(pattern.substr(i, 2)) : boundary(escape == 'B');
+        break;
+      default:
+        out.append(pattern.substr(i, 2));
+    }
     i += 2;
   }
   return out;

@@ -303,6 +303,13 @@ Tokenizer::Impl::Plan Tokenizer::Impl::plan(const EncodeOptions& o) const {
   check_argument(p.max_length >= 0, "max_length must not be negative");
   check_argument(p.stride >= 0, "stride must not be negative");
   check_argument(p.pad_to_multiple_of >= 0, "pad_to_multiple_of must not be negative");
+  // The crate looks at this before any text, whose special tokens it takes to be those of one text.
+  const int64_t room = p.max_length - (post_processor ? post_processor->added_tokens(false) : 0);
+  if (truncates && !every_id_has_token && room >= 0 && p.stride > room) {
+    throw Error(ErrorCode::invalid_argument, "stride " + std::to_string(p.stride) + " is more than the " +
+                                                 std::to_string(room) +
+                                                 " tokens that max_length leaves beside special tokens");
+  }
   constexpr int64_t kLongest = INT32_MAX;
   if (p.padding == PaddingStrategy::max_length && p.max_length > kLongest) {
     throw Error(ErrorCode::limit, "cannot pad to " + std::to_string(p.max_length) + " tokens");

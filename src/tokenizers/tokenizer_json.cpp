@@ -3,7 +3,10 @@
 #include "tokenizer_json.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <climits>
+#include <cmath>
 
 #include "transformers/base/json_events.hpp"
 
@@ -51,9 +54,52 @@ class ValueBuilder {
   Value result_;
 };
 
+// A number as serde_json reads it without its feature float_roundtrip: the digits that fit into 64 bits, times or
+// divided by a power of ten, both rounded. Which of two ways to cut a text has the higher sum of scores hangs on it.
+double read_as_the_crate(std::string_view text) {
+  const bool is_negative = text.starts_with('-');
+  if (is_negative) text.remove_prefix(1);
+  uint64_t digits = 0;
+  int64_t exponent = 0;
+  bool behind_point = false, full = false;
+  std::size_t i = 0;
+  for (; i < text.size() && text[i] != 'e' && text[i] != 'E'; ++i) {
+    if (text[i] == '.') {
+      behind_point = true;
+      full = false;
+      continue;
+    }
+    const auto digit = static_cast<uint64_t>(text[i] - '0');
+    full = full || digits > (UINT64_MAX - digit) / 10;
+    if (!full) digits = digits * 10 + digit;
+    exponent += static_cast<int64_t>(!behind_point && full) - static_cast<int64_t>(behind_point && !full);
+  }
+  if (i < text.size()) {
+    i += text.substr(i + 1).starts_with('+') ? 2 : 1;
+    int written = 0;
+    const auto [end, error] = std::from_chars(text.data() + i, text.data() + text.size(), written);
+    if (error != std::errc()) written = text[i] == '-' ? -100'000 : 100'000;
+    exponent += written;
+  }
+  static const std::array<double, 309> kPowers = [] {
+    std::array<double, 309> powers{};
+    for (std::size_t p = 0; p < powers.size(); ++p) powers[p] = std::stod("1e" + std::to_string(p));
+    return powers;
+  }();
+  auto value = static_cast<double>(digits);
+  while (exponent < -308 && value != 0.0) {
+    value /= kPowers.back();
+    exponent += 308;
+  }
+  if (exponent >= -308 && exponent < 0) value /= kPowers[static_cast<std::size_t>(-exponent)];
+  if (exponent > 0 && value != 0.0)
+    value = exponent > 308 ? HUGE_VAL : value * kPowers[static_cast<std::size_t>(exponent)];
+  return is_negative ? -value : value;
+}
+
 class Reader final : public JsonEvents {
  public:
-  explicit Reader(TokenizerJson& out) : out_(out) {}
+  Reader(TokenizerJson& out, Rounding scores) : out_(out), scores_(scores) {}
 
   void null() override { scalar(Value()); }
   void boolean(bool v) override { scalar(Value(v)); }
@@ -62,9 +108,9 @@ class Reader final : public JsonEvents {
     if (place_ == Place::piece) return set_score(static_cast<double>(v));
     scalar(Value(v));
   }
-  void number(double v) override {
+  void number(double v, std::string_view text) override {
     if (place_ == Place::vocab) wrong_id(std::to_string(v));
-    if (place_ == Place::piece) return set_score(v);
+    if (place_ == Place::piece) return set_score(scores_ == Rounding::nearest ? v : read_as_the_crate(text));
     scalar(Value(v));
   }
   void string(std::string& v) override {
@@ -322,6 +368,7 @@ class Reader final : public JsonEvents {
   }
 
   TokenizerJson& out_;
+  Rounding scores_;
   Place place_ = Place::before, outside_ = Place::before;
   std::string key_;
   ValueBuilder builder_;
@@ -333,12 +380,12 @@ class Reader final : public JsonEvents {
 
 }  // namespace
 
-TokenizerJson read_tokenizer_json(std::string_view text, const std::string& where) {
+TokenizerJson read_tokenizer_json(std::string_view text, const std::string& where, Rounding scores) {
   TokenizerJson out;
   out.where = where;
   // A token takes 12 bytes and more in the file, with its id and punctuation.
   out.vocab.reserve(text.size() / 20, text.size() / 2);
-  Reader reader(out);
+  Reader reader(out, scores);
   read_json(text, where, reader);
   reader.finish();
   return out;

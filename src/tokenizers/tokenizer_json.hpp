@@ -36,8 +36,13 @@ struct TokenizerJson {
   Unigram unigram;
 };
 
+// How the scores of pieces are read: to the nearest double, as Python reads them for the classes that rebuild their
+// model, or as the crate does, which may be off by a unit in the last
+// place.
+enum class Rounding : uint8_t { nearest, of_the_crate };
+
 // Error(corrupt_file) naming file and JSON path for anything malformed, Error(unsupported) for another version.
-TokenizerJson read_tokenizer_json(std::string_view text, const std::string& where);
+TokenizerJson read_tokenizer_json(std::string_view text, const std::string& where, Rounding scores = Rounding::nearest);
 
 // Throws `e` again, naming `where` if it names nothing yet.
 [[noreturn]] inline void rethrow_with(const Error& e, const std::string& where) {

@@ -88,7 +88,7 @@ TEST(ReadJson, ReportsPartsInOrder) {
     void null() override { add("null"); }
     void boolean(bool v) override { add(v ? "true" : "false"); }
     void integer(int64_t v) override { add(std::to_string(v)); }
-    void number(double v) override { add(to_json(Value(v))); }
+    void number(double v, std::string_view text) override { add(to_json(Value(v)) + "=" + std::string(text)); }
     void string(std::string& v) override { add("'" + v + "'"); }
     void start_array() override { add("["); }
     void end_array() override { add("]"); }
@@ -96,8 +96,8 @@ TEST(ReadJson, ReportsPartsInOrder) {
     void key(std::string& name) override { add(name + ":"); }
     void end_object() override { add("}"); }
   } recorder;
-  read_json(R"({"a":[null,true,"s",2,0.5]})", "x", recorder);
-  EXPECT_EQ(recorder.log, "{@1 a:@4 [@6 null@10 true@15 's'@19 2@22 0.5@26 ]@26 }@27 ");
+  read_json(R"({"a":[null,true,"s",2,5e-1]})", "x", recorder);
+  EXPECT_EQ(recorder.log, "{@1 a:@4 [@6 null@10 true@15 's'@19 2@22 0.5=5e-1@27 ]@27 }@28 ");
 }
 
 TEST(JsonBridge, RoundTrips) {

@@ -89,6 +89,19 @@ TEST(AutoTokenizer, TheClassDecidesHowMuchOfTokenizerJsonCounts) {
   EXPECT_EQ(load(files)->encode("A").ids, (Ids{1, 3, 2}));  // the vocabulary only
 }
 
+// serde_json divides 39832680225372314 by 10^16 in double precision. A class that Python builds anew reads all digits.
+TEST(AutoTokenizer, ScoresAreReadAsTheClassReadsThem) {
+  const std::string text = json("model", R"({"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["</s>", -0.5e1],
+      ["<pad>", 12345678901234567890123.5], ["a", -3.9832680225372314], ["b", -1e-330], ["c", 25e-309]]})");
+  const std::string crate = from_json(text)->to_json();
+  EXPECT_NE(crate.find("[\"a\",-3.983268022537231]"), std::string::npos) << crate;
+  EXPECT_NE(crate.find("[\"</s>\",-5.0],[\"<pad>\",1.2345678901234568e+22]"), std::string::npos) << crate;
+  EXPECT_NE(crate.find("[\"b\",-0.0],[\"c\",2.5000000000000003e-308]"), std::string::npos) << crate;
+  const std::string t5 =
+      load({{"tokenizer.json", text}, {"tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer"})"}})->to_json();
+  EXPECT_NE(t5.find("[\"a\",-3.9832680225372314]"), std::string::npos) << t5;
+}
+
 TEST(AutoTokenizer, AddedTokensOfEveryFile) {
   const auto t =
       load({{"vocab.txt", kVocab},

@@ -65,6 +65,18 @@ TEST(RobertaProcessing, TypeIdsAreZeroThroughout) {
   EXPECT_EQ(p.added_tokens(true), 4);
 }
 
+// Without special tokens the crate leaves what overflows as it was.
+TEST(RobertaProcessing, TypeIdsOfOverflowingParts) {
+  const RobertaProcessing p{{"</s>", 2}, {"<s>", 0}, false, false};
+  for (const bool add_special_tokens : {true, false}) {
+    std::vector<Encoding> parts{encoding(kA, 0), encoding(kB, 1)};
+    parts[1].overflowing.push_back(encoding({30}, 1));
+    const Encoding e = merge(p.process(std::move(parts), add_special_tokens));
+    ASSERT_EQ(e.overflowing.size(), 1u);
+    EXPECT_EQ(e.overflowing[0].type_ids, add_special_tokens ? Ids(7, 0) : (Ids{0, 0, 1}));
+  }
+}
+
 TEST(RobertaProcessing, TrimsSpacesFromOffsets) {
   const auto trimmed = [](std::string token, int32_t begin, int32_t end, bool add_prefix_space) {
     Encoding e = encoding({1, 2}, 0);
@@ -107,6 +119,26 @@ TEST(TemplateProcessing, AnyOrderAndTokensOfSeveralIds) {
   EXPECT_EQ(process(t, false, kA, &kB).type_ids, (Ids{3, 1, 1}));
   EXPECT_EQ(t.added_tokens(false), 2);
   EXPECT_EQ(t.added_tokens(true), 1);
+}
+
+TEST(TemplateProcessing, OverflowingPartsKeepTheirTypeIds) {
+  const TemplateProcessing t = read_template(kOddTemplate);
+  std::vector<Encoding> parts{encoding(kA, 0), encoding(kB, 1)};
+  parts[1].overflowing.push_back(encoding({30}, 1));
+  const Encoding e = merge(t.process(std::move(parts), true));
+  EXPECT_EQ(e.type_ids, (Ids{3, 2, 1, 1}));
+  ASSERT_EQ(e.overflowing.size(), 1u);
+  EXPECT_EQ(e.overflowing[0].ids, (Ids{30, 2, 10, 11}));
+  EXPECT_EQ(e.overflowing[0].type_ids, (Ids{1, 2, 1, 1}));
+}
+
+TEST(TemplateProcessing, ATextThatComesTwiceIsItselfTheLastTime) {
+  TemplateProcessing t;
+  t.single = {{0, "", 3}, {0, "", 4}};
+  const Encoding e = process(t, true, kA);
+  EXPECT_EQ(e.ids, (Ids{10, 11, 10, 11}));
+  EXPECT_EQ(e.type_ids, (Ids{3, 3, 4, 4}));
+  EXPECT_EQ(e.sequence_ids, (Ids{-1, -1, 0, 0}));
 }
 
 TEST(TemplateProcessing, RoundTrip) {

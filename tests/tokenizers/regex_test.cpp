@@ -37,6 +37,12 @@ TEST(Regex, CategoriesAreThePackages) {
   EXPECT_EQ(show(Regex("[^\\p{Letter}]"), letter + "1"), "(" + letter + ")[1]");
   EXPECT_EQ(show(Regex("\\p{^L}|\\P{L}"), letter + "1"), "(" + letter + ")[1]");
   EXPECT_EQ(show(Regex("\\\\p{1}"), "\\p"), "[\\p]");  // an escaped backslash is no category
+  EXPECT_EQ(show(Regex("\\w+"), "a" + letter + "-"), "[a" + letter + "](-)");
+  EXPECT_EQ(show(Regex("[^\\W_]+"), "_" + letter), "(_)[" + letter + "]");
+  EXPECT_EQ(show(Regex("\\w"), "\xC2\xB2\xE2\x80\x8D"), "[\xC2\xB2](\xE2\x80\x8D)");  // a superscript, not the joiner
+  EXPECT_EQ(show(Regex("[\\w]|\\d"), "\xC2\xB2"), "(\xC2\xB2)");                      // and none in brackets
+  EXPECT_EQ(show(Regex("\\b-|\\B."), letter + "-" + letter + "a"), "(" + letter + ")[-](" + letter + ")[a]");
+  EXPECT_EQ(show(Regex("\\d+"), "1\xF0\x90\xB5\x80"), "[1\xF0\x90\xB5\x80]");  // U+10D40, since 16
 }
 
 // The hand-written scanners match as Oniguruma does.

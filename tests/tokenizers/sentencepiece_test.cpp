@@ -79,7 +79,7 @@ TEST(SentencePiece, ReadsTheMessage) {
   EXPECT_EQ(m.precompiled_charsmap, std::string("\0\1\2", 3));
 }
 
-TEST(SentencePiece, RefusesWhatIsNone) {
+TEST(HostileT7, WhatIsNoSentencePieceModel) {
   const auto message = [](std::string_view bytes) {
     return test::error_of([&] { read_sentencepiece(bytes, "m"); }).message();
   };

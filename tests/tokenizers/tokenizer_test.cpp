@@ -232,6 +232,9 @@ TEST(HostileT12, TooLittleRoom) {
                "stride 2 must be less than the 2 tokens that max_length leaves for this text beside special tokens",
                bert().encode(text, {.truncation = true, .max_length = 4, .stride = 2}));
   EXPECT_ERROR(ErrorCode::invalid_argument,
+               "stride 3 is more than the 2 tokens that max_length leaves beside special tokens",
+               bert().encode("one", {.truncation = true, .max_length = 4, .stride = 3}));  // though nothing is cut
+  EXPECT_ERROR(ErrorCode::invalid_argument,
                "the second text has 1 tokens: too short to bring both to max_length 5 by truncating it alone",
                bert().encode_pair(text, "one", {.truncation = TruncationStrategy::only_second, .max_length = 5}));
   EXPECT_ERROR(ErrorCode::invalid_argument, "truncation only_second needs a second text",

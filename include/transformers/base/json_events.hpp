@@ -20,8 +20,8 @@ class TCPP_API JsonEvents {
   virtual void null() = 0;
   virtual void boolean(bool value) = 0;
   virtual void integer(int64_t value) = 0;
-  // Any other number; integers beyond 64 bits too.
-  virtual void number(double value) = 0;
+  // Any other number, with how it is written; integers beyond 64 bits too.
+  virtual void number(double value, std::string_view text) = 0;
   virtual void string(std::string& value) = 0;
   virtual void start_array() = 0;
   virtual void end_array() = 0;

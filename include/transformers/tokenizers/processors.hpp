@@ -21,7 +21,7 @@ namespace transformers {
 
 // The vectors of an Encoding that are kept: with ids_only, those of tokens, offsets, masks and indices stay empty.
 // All take the number of their tokens from `ids`.
-TCPP_API void set_type_ids(Encoding& e, int32_t type_id);          // overflowing parts too
+TCPP_API void set_type_ids(Encoding& e, int32_t type_id);          // overflowing parts keep theirs, as in the crate
 TCPP_API void set_sequence_ids(Encoding& e, int32_t sequence_id);  // overflowing parts too
 // Appends `tail` to `e`; each combination of their overflowing parts becomes an overflowing part.
 TCPP_API void append(Encoding& e, const Encoding& tail);

@@ -205,7 +205,8 @@ class TCPP_API Tokenizer {
   // for one that Hugging Face runs in Python (Marian, M2M100, CTRL).
   std::string to_json() const;
   // Writes tokenizer.json and tokenizer_config.json into `directory`, made where it is not there: what is loaded from
-  // them answers as this does, here and in Hugging Face. Error(io).
+  // them answers as this does, here and in Hugging Face (which may read a score of Unigram off by a unit in the last
+  // place, and so decide a tie the other way). Error(io).
   void save_pretrained(const std::string& directory) const;
 
   // Whether texts are marked with their language: mBART, NLLB, M2M100 (HF's _build_translation_inputs).
