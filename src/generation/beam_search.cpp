@@ -44,20 +44,32 @@ void BeamSearch::step(const Scores& log_probs, const StoppingCriteriaList& crite
     int64_t token = 0;
     bool stops = false;
   };
-  std::vector<float> sums(beams * vocab_size);
-  for (std::size_t b = 0; b < beams; ++b) {
-    const std::span<const float> row = log_probs.row(static_cast<int64_t>(b));
-    for (std::size_t i = 0; i < vocab_size; ++i) {
-      sums[b * vocab_size + i] = row[i] + running_scores_[b];
-      if (row[i] != row[i]) argmax(row);  // throws for the NaN
+  for (std::size_t b = 0; b < beams; ++b) argmax(log_probs.row(static_cast<int64_t>(b)));  // throws for a NaN
+  const auto row_of = [&](std::size_t flat) { return log_probs.row(static_cast<int64_t>(flat / vocab_size)); };
+  const auto sum = [&](std::size_t flat) {
+    return row_of(flat)[flat % vocab_size] + running_scores_[flat / vocab_size];
+  };
+  std::vector<int64_t> chosen;
+  if (options_.do_sample) {
+    std::vector<float> sums;
+    for (std::size_t b = 0; b < beams; ++b) {
+      for (const float log_prob : log_probs.row(static_cast<int64_t>(b))) sums.push_back(log_prob + running_scores_[b]);
     }
+    chosen = multinomial(sums, static_cast<int64_t>(keep), generator);
+  } else {
+    chosen = topk(beams * vocab_size, keep, sum, [&](std::size_t flat, float least) {
+      for (; flat < beams * vocab_size; flat += vocab_size - flat % vocab_size) {
+        const std::span<const float> rest = row_of(flat).subspan(flat % vocab_size);
+        const int64_t i = first_at_least(rest.data(), size_of(rest), running_scores_[flat / vocab_size], least);
+        if (i < size_of(rest)) return flat + static_cast<std::size_t>(i);
+      }
+      return flat;
+    });
   }
-  const std::vector<int64_t> chosen =
-      options_.do_sample ? multinomial(sums, static_cast<int64_t>(keep), generator) : topk(sums, keep);
   std::vector<Candidate> candidates;
   std::vector<int64_t> row;
   for (const int64_t flat : chosen) {
-    Candidate c{sums[static_cast<std::size_t>(flat)], static_cast<std::size_t>(flat) / vocab_size,
+    Candidate c{sum(static_cast<std::size_t>(flat)), static_cast<std::size_t>(flat) / vocab_size,
                 flat % static_cast<int64_t>(vocab_size), false};
     row = running_[c.beam];
     row.push_back(c.token);

@@ -779,10 +779,14 @@ class Engine::Impl {
       job.scores.resize(static_cast<std::size_t>(width * vocab_size));
       scores.data = job.scores.data();
       for (int64_t r = 0; r < width; ++r) {
-        std::copy_n(logits_of(r).data(), vocab_size, scores.row(r).data());
+        const std::span<const float> from = logits_of(r);
         // Warpers order scores, which NaN has no place in: found here unless it is to be removed.
-        if (!config.remove_invalid_values.value_or(false)) static_cast<void>(argmax(scores.row(r)));
-        if (job.beams) generation::log_softmax(scores.row(r));
+        if (!config.remove_invalid_values.value_or(false)) static_cast<void>(argmax(from));
+        if (job.beams) {
+          log_softmax(from.data(), vocab_size, scores.row(r).data());
+        } else {
+          std::copy(from.begin(), from.end(), scores.row(r).begin());
+        }
       }
       job.processors(job.beams ? job.beams->rows() : InputIds(job.rows), scores);
     }

@@ -33,11 +33,7 @@ constexpr uint64_t rotate_left(uint64_t x, int k) { return (x << k) | (x >> (64 
 
 // The largest score, which must be finite; no score may be NaN.
 float checked_max(std::span<const float> scores) {
-  float top = kMinusInfinity;
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (std::isnan(scores[i])) no_number(i);
-    top = std::max(top, scores[i]);
-  }
+  const float top = scores.empty() ? kMinusInfinity : scores[static_cast<std::size_t>(argmax(scores))];
   if (!std::isfinite(top)) {
     throw Error(ErrorCode::invalid_argument,
                 top > 0 ? "a token's score is infinite" : "no token is left to draw: every score is minus infinity",
@@ -74,30 +70,16 @@ uint64_t random_seed() {
 }
 
 int64_t argmax(std::span<const float> scores) {
-  std::size_t best = 0;
-  bool valid = true;
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    valid &= scores[i] == scores[i];
-    if (scores[i] > scores[best]) best = i;
-  }
-  if (!valid) {
-    for (std::size_t i = 0; i < scores.size(); ++i) {
-      if (std::isnan(scores[i])) no_number(i);
-    }
-  }
-  return static_cast<int64_t>(best);
+  const int64_t best = argmax(scores.data(), size_of(scores));
+  if (best < 0) no_number(static_cast<std::size_t>(-1 - best));
+  return best;
 }
 
 int64_t multinomial(std::span<const float> scores, RandomGenerator& generator) {
   const float top = checked_max(scores);
   static thread_local std::vector<float> weights;
   weights.resize(scores.size());
-  double total = 0;
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    weights[i] = scores[i] == kMinusInfinity ? 0.0f : std::exp(scores[i] - top);
-    total += static_cast<double>(weights[i]);
-  }
-  const double target = generator.uniform() * total;
+  const double target = generator.uniform() * sum_exp(scores.data(), size_of(scores), top, weights.data());
   double sum = 0;
   std::size_t last = 0;  // with a weight: for a target that rounding puts at the very end
   for (std::size_t i = 0; i < weights.size(); ++i) {

@@ -1,5 +1,5 @@
 // What it is: sums over one row of scores, as logits processors, sampling and beam search need them.
-// Where it stands: src/generation, private. Exponentials in float32, as Hugging Face's, sums in float64.
+// Where it stands: src/generation, private. The arithmetic over whole rows is kernels/kernels.hpp's.
 // Usage: `log_softmax(scores.row(0));`
 #pragma once
 
@@ -11,60 +11,54 @@
 #include <utility>
 #include <vector>
 
+#include "transformers/kernels/kernels.hpp"
+
 namespace transformers::generation {
 
 inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
+inline int64_t size_of(std::span<const float> scores) { return static_cast<int64_t>(scores.size()); }
+
+// The largest; NaN if one is NaN, minus infinity if there are none.
 inline float max_of(std::span<const float> scores) {
-  float top = kMinusInfinity;
-  for (const float x : scores) top = std::max(top, x);
-  return top;
+  if (scores.empty()) return kMinusInfinity;
+  const int64_t best = argmax(scores.data(), size_of(scores));
+  return scores[static_cast<std::size_t>(best < 0 ? -1 - best : best)];
 }
 
 // log(sum(exp(x))); NaN where all are minus infinity.
 inline double log_sum_exp(std::span<const float> scores) {
   const float top = max_of(scores);
-  double sum = 0;
-  for (const float x : scores) sum += static_cast<double>(std::exp(x - top));
-  return static_cast<double>(top) + std::log(sum);
+  return static_cast<double>(top) + std::log(sum_exp(scores.data(), size_of(scores), top));
 }
 
 inline void log_softmax(std::span<float> scores) {
-  const float top = max_of(scores);
-  double sum = 0;
-  for (const float x : scores) sum += static_cast<double>(std::exp(x - top));
-  const float log_sum = static_cast<float>(std::log(sum));
-  for (float& x : scores) x = (x - top) - log_sum;
+  transformers::log_softmax(scores.data(), size_of(scores), scores.data());
 }
 
 inline void softmax(std::span<const float> scores, std::vector<float>& probabilities) {
-  const float top = max_of(scores);
   probabilities.resize(scores.size());
-  double sum = 0;
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    probabilities[i] = std::exp(scores[i] - top);
-    sum += static_cast<double>(probabilities[i]);
-  }
-  const double scale = 1 / sum;
+  const double scale = 1 / sum_exp(scores.data(), size_of(scores), max_of(scores), probabilities.data());
   for (float& p : probabilities) p = static_cast<float>(static_cast<double>(p) * scale);
 }
 
 // The indices of the k largest, in the order of torch.topk, that of equals included: which of them stand first is what
 // the standard library's selection leaves, by a heap where k is small beside n, else by nth_element and sort.
-inline std::vector<int64_t> topk(std::span<const float> values, std::size_t k) {
+// Of n values: value(i) is one of them, next(i, least) the first place from i on whose value is at least `least`, or n.
+template <class ValueAt, class Next>
+std::vector<int64_t> topk(std::size_t n, std::size_t k, const ValueAt& value, const Next& next) {
   using Item = std::pair<float, int64_t>;
   const auto above = [](const Item& a, const Item& b) { return a.first > b.first; };
-  const std::size_t n = values.size();
   k = std::min(k, n);
   if (k == 0) return {};
-  const auto item = [&](std::size_t i) { return Item{values[i], static_cast<int64_t>(i)}; };
+  const auto item = [&](std::size_t i) { return Item{value(i), static_cast<int64_t>(i)}; };
   std::vector<Item> items;
   if (k * 64 <= n) {  // std::partial_sort, without moving those that are never chosen
     for (std::size_t i = 0; i < k; ++i) items.push_back(item(i));
     std::make_heap(items.begin(), items.end(), above);
     items.emplace_back();
-    for (std::size_t i = k; i < n; ++i) {
-      if (!(values[i] > items.front().first)) continue;
+    for (std::size_t i = k; (i = next(i, items.front().first)) < n; ++i) {
+      if (!(value(i) > items.front().first)) continue;
       items.back() = item(i);
       std::pop_heap(items.begin(), items.end(), above);
     }
@@ -80,6 +74,15 @@ inline std::vector<int64_t> topk(std::span<const float> values, std::size_t k) {
   std::vector<int64_t> indices;
   for (const Item& chosen : items) indices.push_back(chosen.second);
   return indices;
+}
+
+inline std::vector<int64_t> topk(std::span<const float> values, std::size_t k) {
+  return topk(
+      values.size(), k, [&](std::size_t i) { return values[i]; },
+      [&](std::size_t i, float least) {
+        const std::span<const float> rest = values.subspan(i);
+        return i + static_cast<std::size_t>(first_at_least(rest.data(), size_of(rest), 0.0f, least));
+      });
 }
 
 // The k first of n in the order that `above(a, b)`, a strict weak one, gives; of equals the lowest index first.

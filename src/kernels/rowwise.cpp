@@ -86,15 +86,24 @@ void softmax(float* x, int64_t rows, int64_t n) {
 
 void log_softmax(float* x, int64_t stride, int64_t rows, int64_t n) {
   for_row_runs(rows, n, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      float* const row = x + r * stride;
-      const float top = n > 0 ? *std::max_element(row, row + n) : 0.0f;
-      double sum = 0.0;
-      for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(std::exp(row[i] - top));
-      const float log_sum = static_cast<float>(std::log(sum));
-      for (int64_t i = 0; i < n; ++i) row[i] = row[i] - top - log_sum;
-    }
+    for (int64_t r = begin; r < end; ++r) log_softmax(x + r * stride, n, x + r * stride);
   });
+}
+
+int64_t argmax(const float* x, int64_t n) { return kernels().argmax(x, n); }
+
+double sum_exp(const float* x, int64_t n, float top, float* out) { return kernels().sum_exp(x, n, top, out); }
+
+void log_softmax(const float* x, int64_t n, float* out) {
+  if (n == 0) return;
+  const KernelTable& table = kernels();
+  const int64_t best = table.argmax(x, n);
+  const float top = x[best < 0 ? -1 - best : best];  // a NaN makes NaN of all, as it should
+  table.subtract_twice(x, n, top, static_cast<float>(std::log(table.sum_exp(x, n, top, nullptr))), out);
+}
+
+int64_t first_at_least(const float* x, int64_t n, float add, float least) {
+  return kernels().first_at_least(x, n, add, least);
 }
 
 void activate(Activation activation, float* x, int64_t count) {

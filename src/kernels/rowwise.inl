@@ -2,6 +2,8 @@
 // Where it stands: src/kernels; rowwise.cpp cuts the rows over threads.
 // Usage: fill_rowwise(table) puts them into the table of its ISA.
 // Every sum takes its terms in an order that depends on the length of the row alone.
+#include <math.h>
+
 #include "kernels/kernel_table.hpp"
 #include "kernels/math.inl"
 #include "kernels/micro.inl"
@@ -35,6 +37,20 @@ TCPP_INLINE float sum_of(const float* x, int64_t n, Term term) {
     for (int64_t j = 0; j < n - i; ++j) tail += lanes[j];
   }
   return V::sum(V::add(V::add(s0, s1), V::add(s2, s3))) + tail;
+}
+
+int64_t first_at_least(const float* x, int64_t n, float add, float least) noexcept {
+  const Reg more = V::set1(add), bar = V::set1(least);
+  const auto at = [&](int64_t i) __attribute__((always_inline)) { return V::add(V::load(x + i), more); };
+  int64_t i = 0;
+  for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
+    const Reg low = V::max(at(i), at(i + kWidth)), high = V::max(at(i + 2 * kWidth), at(i + 3 * kWidth));
+    if (V::any_at_least(V::max(low, high), bar)) break;
+  }
+  for (; i < n; ++i) {
+    if (x[i] + add >= least) return i;
+  }
+  return n;
 }
 
 void layer_norm(const float* x, int64_t rows, int64_t n, const float* weight, const float* bias, float eps,
@@ -138,6 +154,62 @@ void softmax(float* x, int64_t rows, int64_t n) noexcept {
   }
 }
 
+// Rows of scores, a vocabulary wide.
+
+int64_t argmax(const float* x, int64_t n) noexcept {
+  // Minus infinity stands for what is missing at the end. x < infinity holds neither for infinity nor for NaN, and of
+  // these only NaN makes a NaN of their sum.
+  const Reg infinity = V::set1(HUGE_VALF), none = V::set1(-HUGE_VALF), zero = V::zero();
+  Reg largest[4] = {none, none, none, none}, odd[4] = {zero, zero, zero, zero};
+  const auto take = [&](int lane, Reg v) __attribute__((always_inline)) {
+    largest[lane] = V::max(largest[lane], v);
+    odd[lane] = V::add(odd[lane], V::select_less(v, infinity, zero, v));
+  };
+  int64_t i = 0;
+  for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
+    take(0, V::load(x + i));
+    take(1, V::load(x + i + kWidth));
+    take(2, V::load(x + i + 2 * kWidth));
+    take(3, V::load(x + i + 3 * kWidth));
+  }
+  for (; i + kWidth <= n; i += kWidth) take(0, V::load(x + i));
+  if (i < n) take(1, V::keep(V::load_partial(x + i, n - i), n - i, none));
+  const float sum = V::sum(V::add(V::add(odd[0], odd[1]), V::add(odd[2], odd[3])));
+  if (sum != sum) {
+    for (i = 0; i < n; ++i) {
+      if (x[i] != x[i]) return -1 - i;
+    }
+  }
+  const float top = V::largest(V::max(V::max(largest[0], largest[1]), V::max(largest[2], largest[3])));
+  i = first_at_least(x, n, 0.0f, top);
+  return i < n ? i : 0;
+}
+
+// In blocks of float sums: an error of 1e-7, at the speed of floats.
+double sum_exp(const float* x, int64_t n, float top, float* out) noexcept {
+  constexpr int64_t kBlock = 1024;
+  const Reg t = V::set1(top);
+  float values[kBlock];
+  double sum = 0.0;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t count = n - begin < kBlock ? n - begin : kBlock;
+    float* const to = out != nullptr ? out + begin : values;
+    int64_t i = 0;
+    for (; i + kWidth <= count; i += kWidth) V::store(to + i, exp(V::sub(V::load(x + begin + i), t)));
+    if (i < count) V::store_partial(to + i, count - i, exp(V::sub(V::load_partial(x + begin + i, count - i), t)));
+    sum += static_cast<double>(sum_of(
+        to, count, [](Reg v) __attribute__((always_inline)) { return v; }));
+  }
+  return sum;
+}
+
+void subtract_twice(const float* x, int64_t n, float a, float b, float* out) noexcept {
+  const Reg first = V::set1(a), second = V::set1(b);
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) V::store(out + i, V::sub(V::sub(V::load(x + i), first), second));
+  if (i < n) V::store_partial(out + i, n - i, V::sub(V::sub(V::load_partial(x + i, n - i), first), second));
+}
+
 void gated_product(int act, const float* gate, int64_t gate_stride, const float* up, int64_t up_stride, int64_t rows,
                    int64_t n, float* out, int64_t out_stride) noexcept {
   with_activation(act, [&](auto tag) {
@@ -189,6 +261,10 @@ void fill_rowwise(KernelTable& table) noexcept {
   table.gated_product = gated_product;
   table.softcap = softcap;
   table.softmax = softmax;
+  table.argmax = argmax;
+  table.sum_exp = sum_exp;
+  table.subtract_twice = subtract_twice;
+  table.first_at_least = first_at_least;
   table.activate = activate;
   table.widen = widen;
 }

@@ -274,8 +274,19 @@ TCPP_API void widen(DType dtype, const void* source, int64_t count, float* out);
 
 // x[i] becomes exp(x[i] - max) / sum over each row of x [rows, n].
 TCPP_API void softmax(float* x, int64_t rows, int64_t n);
-// x[i] becomes the logarithm of that; `stride` floats between rows. The sum is taken in float64.
+// x[i] becomes the logarithm of that; `stride` floats between rows.
 TCPP_API void log_softmax(float* x, int64_t stride, int64_t rows, int64_t n);
+
+// ---- One row of n scores, a vocabulary wide, by the calling thread --------------------------------------------------
+
+// The index of the largest, of equals the first (0 of none); -1 - i where x[i] is the first NaN.
+TCPP_API int64_t argmax(const float* x, int64_t n);
+// The sum of e^(x[i] - top), relative error 1e-6; the terms go into `out` [n] if it is given (it may be x).
+TCPP_API double sum_exp(const float* x, int64_t n, float top, float* out = nullptr);
+// out[i] = log(e^x[i] / sum of all e^x): NaN where no score is finite. `out` [n] may be x.
+TCPP_API void log_softmax(const float* x, int64_t n, float* out);
+// The first i with x[i] + add >= least; n where there is none.
+TCPP_API int64_t first_at_least(const float* x, int64_t n, float add, float least);
 
 // What the processor can do at most with the active ISA's multiply-adds from registers in the arithmetic of a format,
 // in GFLOP/s (1e9 operations a second) on num_threads() threads, measured for about `seconds`. For benchmarks: the
