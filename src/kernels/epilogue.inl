@@ -1,6 +1,6 @@
 // What it is: what follows a product: a tile of sums plus bias, through the activation, plus residual, into C.
 // Where it stands: src/kernels; the last step of every *gemm*.inl.
-// Usage: `finish(act, {.tile = tile, .rows = rows, .columns = columns, .bias = bias, ..., .c = c, .ldc = ldc});`
+// Usage: `const Epilogue e = epilogue_of(block, r0, rows, column, tile);  fetch(e);  ...  finish(block.activation, e);`
 #pragma once
 
 #include "kernels/math.inl"
@@ -20,6 +20,30 @@ struct Epilogue {
   float* c;
   int64_t ldc;
 };
+
+// The part of a block that stands in `tile`: rows r0 ... r0 + rows - 1, and up to kPanel columns from `column` on.
+inline Epilogue epilogue_of(const GemmBlock& g, int64_t r0, int64_t rows, int64_t column, const float* tile) {
+  return {.tile = tile,
+          .rows = rows,
+          .columns = g.columns - column < kPanel ? g.columns - column : kPanel,
+          .bias = g.bias ? g.bias + column : nullptr,
+          .resid = g.resid ? g.resid + r0 * g.ldr + column : nullptr,
+          .ldr = g.ldr,
+          .c = g.c + r0 * g.ldc + column,
+          .ldc = g.ldc};
+}
+
+// Brings C and the residual into the cache while the product of the tile is computed: both lie row by row far apart,
+// where no processor expects them.
+inline void fetch(const Epilogue& e) {
+  constexpr int64_t kLine = 16;  // floats
+  for (int64_t r = 0; r < e.rows; ++r) {
+    for (int64_t i = 0; i < e.columns; i += kLine) {
+      V::prefetch_near(e.c + r * e.ldc + i);
+      if (e.resid) V::prefetch_near(e.resid + r * e.ldr + i);
+    }
+  }
+}
 
 template <int kActivation>
 void finish([[maybe_unused]] int act, const Epilogue& e) {

@@ -97,7 +97,7 @@ void gemm_block(const GemmBlock& g) noexcept {
         widen_any(g.weight.kind, b, kn * kPanel, false, widened);
         operand = widened;
       }
-      const int64_t column = p * kPanel, left = g.columns - column;
+      const int64_t column = p * kPanel;
       for (int64_t i = 0; i < blocks; ++i) {
         const int64_t r0 = i * g.rows / blocks, r1 = (i + 1) * g.rows / blocks;
         float* const tile = g.scratch + (one_piece ? 0 : (p * blocks + i) * kTileFloats);
@@ -110,20 +110,15 @@ void gemm_block(const GemmBlock& g) noexcept {
                                 .accumulate = k0 > 0,
                                 .prefetch = next + i * lines * 64 * (kn / 4),
                                 .prefetch_lines = lines};
+        const Epilogue epilogue = epilogue_of(g, r0, r1 - r0, column, tile);
+        if (last) fetch(epilogue);
         if (direct) {
           micro_direct(g.weight.kind, r1 - r0, args);
         } else {
           micro(r1 - r0, args);
         }
         if (last) {
-          finish(g.activation, {.tile = tile,
-                                .rows = r1 - r0,
-                                .columns = left < kPanel ? left : kPanel,
-                                .bias = g.bias ? g.bias + column : nullptr,
-                                .resid = g.resid ? g.resid + r0 * g.ldr + column : nullptr,
-                                .ldr = g.ldr,
-                                .c = g.c + r0 * g.ldc + column,
-                                .ldc = g.ldc});
+          finish(g.activation, epilogue);
         }
       }
     }

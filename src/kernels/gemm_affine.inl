@@ -293,9 +293,11 @@ void affine_block(const GemmBlock& g) noexcept {
   for (int64_t p = 0; p < g.panels; ++p) {
     const char* const panel = static_cast<const char*>(g.b) + p * panel_bytes;
     const char* const next = blocks > 1 ? panel + panel_bytes : panel + kIntAhead;
-    const int64_t column = p * kPanel, left = g.columns - column;
+    const int64_t column = p * kPanel;
     for (int64_t i = 0; i < blocks; ++i) {
       const int64_t r0 = i * g.rows / blocks, rows = (i + 1) * g.rows / blocks - r0;
+      const Epilogue epilogue = epilogue_of(g, r0, rows, column, tile);
+      fetch(epilogue);
       affine_tiles(rows, {.a = reinterpret_cast<const char*>(g.a) + r0 * z.bytes,
                           .shape = &z,
                           .group_units = g.weight.group / kUnit,
@@ -303,14 +305,7 @@ void affine_block(const GemmBlock& g) noexcept {
                           .tile = tile,
                           .prefetch = next + i * lines * 64 * (z.units / 4),
                           .prefetch_lines = lines});
-      finish(g.activation, {.tile = tile,
-                            .rows = rows,
-                            .columns = left < kPanel ? left : kPanel,
-                            .bias = g.bias ? g.bias + column : nullptr,
-                            .resid = g.resid ? g.resid + r0 * g.ldr + column : nullptr,
-                            .ldr = g.ldr,
-                            .c = g.c + r0 * g.ldc + column,
-                            .ldc = g.ldc});
+      finish(g.activation, epilogue);
     }
   }
 }

@@ -117,23 +117,18 @@ void bf16_block(const GemmBlock& g) noexcept {
   for (int64_t p = 0; p < g.panels; ++p) {
     const char* const panel = static_cast<const char*>(g.b) + p * panel_bytes;
     const char* const next = blocks > 1 ? panel + panel_bytes : panel + kAheadBytes;
-    const int64_t column = p * kPanel, left = g.columns - column;
+    const int64_t column = p * kPanel;
     for (int64_t i = 0; i < blocks; ++i) {
       const int64_t r0 = i * g.rows / blocks, rows = (i + 1) * g.rows / blocks - r0;
+      const Epilogue epilogue = epilogue_of(g, r0, rows, column, g.scratch);
+      fetch(epilogue);
       bf16_rows(rows, {.a = reinterpret_cast<const char*>(g.a + r0 * units),
                        .b = panel,
                        .units = units,
                        .tile = g.scratch,
                        .prefetch = next + i * lines * 64 * (units / 4),
                        .prefetch_lines = lines});
-      finish(g.activation, {.tile = g.scratch,
-                            .rows = rows,
-                            .columns = left < kPanel ? left : kPanel,
-                            .bias = g.bias ? g.bias + column : nullptr,
-                            .resid = g.resid ? g.resid + r0 * g.ldr + column : nullptr,
-                            .ldr = g.ldr,
-                            .c = g.c + r0 * g.ldc + column,
-                            .ldc = g.ldc});
+      finish(g.activation, epilogue);
     }
   }
 }

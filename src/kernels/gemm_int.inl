@@ -380,7 +380,7 @@ void int_block(const GemmBlock& g) noexcept {
       }
     }
     const char* const next = blocks > 1 ? panel + z.panel_bytes : panel + kIntAhead;
-    const int64_t column = p * kPanel, left = g.columns - column;
+    const int64_t column = p * kPanel;
     for (int64_t i = 0; i < blocks; ++i) {
       const int64_t r0 = i * g.rows / blocks, rows = (i + 1) * g.rows / blocks - r0;
       const float* const copy = g.a + r0 * per_row;
@@ -399,6 +399,8 @@ void int_block(const GemmBlock& g) noexcept {
           .prefetch = next + i * lines * 64 * (z.row_units / 4),
           .prefetch_lines = lines,
       };
+      const Epilogue epilogue = epilogue_of(g, r0, rows, column, tile);
+      fetch(epilogue);
       if (g.weight.bits == 4 && !split_first) {
         int_rows<4>(rows, args);
       } else {
@@ -407,14 +409,7 @@ void int_block(const GemmBlock& g) noexcept {
       if (!kSumsInRegisters && z.groups == 0) {
         for (int64_t at = 0; at < rows * kPanel; ++at) tile[at] = 0.0f;
       }
-      finish(g.activation, {.tile = tile,
-                            .rows = rows,
-                            .columns = left < kPanel ? left : kPanel,
-                            .bias = g.bias ? g.bias + column : nullptr,
-                            .resid = g.resid ? g.resid + r0 * g.ldr + column : nullptr,
-                            .ldr = g.ldr,
-                            .c = g.c + r0 * g.ldc + column,
-                            .ldc = g.ldc});
+      finish(g.activation, epilogue);
     }
   }
 }

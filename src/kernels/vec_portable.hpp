@@ -173,6 +173,15 @@ struct V {
     return x;
   }
 
+  // Into the first-level cache.
+  static TCPP_INLINE void prefetch_near(const void* p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p, 0, 3);
+#else
+    (void)p;
+#endif
+  }
+  // Into the second-level cache.
   static TCPP_INLINE void prefetch(const void* p) {
 #if defined(__GNUC__)
     __builtin_prefetch(p, 0, 2);
