@@ -44,23 +44,22 @@ void BeamSearch::step(const Scores& log_probs, const StoppingCriteriaList& crite
     int64_t token = 0;
     bool stops = false;
   };
-  for (std::size_t b = 0; b < beams; ++b) argmax(log_probs.row(static_cast<int64_t>(b)));  // throws for a NaN
   const auto row_of = [&](std::size_t flat) { return log_probs.row(static_cast<int64_t>(flat / vocab_size)); };
   const auto sum = [&](std::size_t flat) {
-    return row_of(flat)[flat % vocab_size] + running_scores_[flat / vocab_size];
+    const float log_prob = row_of(flat)[flat % vocab_size];
+    if (log_prob != log_prob) argmax(row_of(flat));  // throws
+    return log_prob + running_scores_[flat / vocab_size];
   };
   std::vector<int64_t> chosen;
   if (options_.do_sample) {
-    std::vector<float> sums;
-    for (std::size_t b = 0; b < beams; ++b) {
-      for (const float log_prob : log_probs.row(static_cast<int64_t>(b))) sums.push_back(log_prob + running_scores_[b]);
-    }
+    std::vector<float> sums(beams * vocab_size);
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = sum(i);
     chosen = multinomial(sums, static_cast<int64_t>(keep), generator);
   } else {
     chosen = topk(beams * vocab_size, keep, sum, [&](std::size_t flat, float least) {
       for (; flat < beams * vocab_size; flat += vocab_size - flat % vocab_size) {
         const std::span<const float> rest = row_of(flat).subspan(flat % vocab_size);
-        const int64_t i = first_at_least(rest.data(), size_of(rest), running_scores_[flat / vocab_size], least);
+        const int64_t i = first_not_below(rest.data(), size_of(rest), running_scores_[flat / vocab_size], least);
         if (i < size_of(rest)) return flat + static_cast<std::size_t>(i);
       }
       return flat;

@@ -781,9 +781,10 @@ class Engine::Impl {
       for (int64_t r = 0; r < width; ++r) {
         const std::span<const float> from = logits_of(r);
         // Warpers order scores, which NaN has no place in: found here unless it is to be removed.
-        if (!config.remove_invalid_values.value_or(false)) static_cast<void>(argmax(from));
+        const float top = config.remove_invalid_values.value_or(false) ? generation::max_of(from)
+                                                                       : from[static_cast<std::size_t>(argmax(from))];
         if (job.beams) {
-          log_softmax(from.data(), vocab_size, scores.row(r).data());
+          log_softmax(from.data(), vocab_size, top, scores.row(r).data());
         } else {
           std::copy(from.begin(), from.end(), scores.row(r).begin());
         }

@@ -44,7 +44,8 @@ inline void softmax(std::span<const float> scores, std::vector<float>& probabili
 
 // The indices of the k largest, in the order of torch.topk, that of equals included: which of them stand first is what
 // the standard library's selection leaves, by a heap where k is small beside n, else by nth_element and sort.
-// Of n values: value(i) is one of them, next(i, least) the first place from i on whose value is at least `least`, or n.
+// Of n values: value(i) is one of them, next(i, least) the first place from i on whose value is not below `least`, or
+// n.
 template <class ValueAt, class Next>
 std::vector<int64_t> topk(std::size_t n, std::size_t k, const ValueAt& value, const Next& next) {
   using Item = std::pair<float, int64_t>;
@@ -81,7 +82,7 @@ inline std::vector<int64_t> topk(std::span<const float> values, std::size_t k) {
       values.size(), k, [&](std::size_t i) { return values[i]; },
       [&](std::size_t i, float least) {
         const std::span<const float> rest = values.subspan(i);
-        return i + static_cast<std::size_t>(first_at_least(rest.data(), size_of(rest), 0.0f, least));
+        return i + static_cast<std::size_t>(first_not_below(rest.data(), size_of(rest), 0.0f, least));
       });
 }
 

@@ -13,6 +13,29 @@ namespace transformers {
 
 namespace {
 
+// Sequences that read the very same keys, as beams read those of their source, are one here: [first[i], first[i + 1]).
+// A row's bits do not depend on which others are computed with it.
+void list_distinct(const AttentionArgs& args, std::vector<int64_t>& first) {
+  const int64_t sequences = static_cast<int64_t>(args.key_lens.size());
+  const KVView* const cache = args.cache;
+  const bool biased = args.relative_bias != nullptr || args.query_bias != nullptr || args.key_bias != nullptr;
+  const auto blocks_of = [&](int64_t s) {
+    const std::size_t from = static_cast<std::size_t>(cache->first_block[static_cast<std::size_t>(s)]);
+    const int64_t keys = args.key_lens[static_cast<std::size_t>(s)];
+    return cache->blocks.subspan(from, static_cast<std::size_t>((keys + kKVBlockTokens - 1) / kKVBlockTokens));
+  };
+  const auto same = [&](int64_t s) {  // as the one before
+    if (cache == nullptr || biased || args.key_lens[s] != args.key_lens[s - 1]) return false;
+    const auto a = blocks_of(s - 1), b = blocks_of(s);
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  };
+  first.clear();
+  for (int64_t s = 0; s < sequences; ++s) {
+    if (s == 0 || !same(s)) first.push_back(s);
+  }
+  first.push_back(sequences);
+}
+
 // How the queries are cut into tasks: runs of about `most` queries of one sequence, for every key/value head.
 class Tasks {
  public:
@@ -21,33 +44,43 @@ class Tasks {
   };
 
   explicit Tasks(const AttentionArgs& args) : args_(args) {
+    list_distinct(args, first_);
     // Keys and values are rearranged once per task, so a task takes many queries, but there must be tasks for all
     // threads.
     const int64_t tokens = int64_t{args.cu_seqlens.back()} - args.cu_seqlens.front();
     const int64_t kv_heads = args.num_key_value_heads, group = args.num_attention_heads / kv_heads;
     const int64_t share = tokens * kv_heads / (int64_t{num_threads()} * 4);
     const int64_t most = std::clamp<int64_t>(share, 64, 512) / std::min<int64_t>(group, 8);
-    const int64_t sequences = static_cast<int64_t>(args.key_lens.size());
-    first_task_.assign(static_cast<std::size_t>(sequences) + 1, 0);
-    for (int64_t s = 0; s < sequences; ++s) {
-      first_task_[s + 1] = first_task_[s] + (length(s) + most - 1) / most * kv_heads;
+    const std::size_t distinct = first_.size() - 1;
+    first_task_.assign(distinct + 1, 0);
+    for (std::size_t i = 0; i < distinct; ++i) {
+      first_task_[i + 1] = first_task_[i] + (length(i) + most - 1) / most * kv_heads;
     }
     check_argument(count() <= TaskList::kMaxTasks, "attention: too many tokens");
   }
 
   int64_t count() const { return first_task_.back(); }
-  int64_t length(int64_t s) const { return int64_t{args_.cu_seqlens[s + 1]} - args_.cu_seqlens[s]; }
   Task operator[](int64_t task) const {
-    const int64_t s = std::upper_bound(first_task_.begin(), first_task_.end(), task) - first_task_.begin() - 1;
-    const int64_t runs = (first_task_[s + 1] - first_task_[s]) / args_.num_key_value_heads;
-    const int64_t kv_head = (task - first_task_[s]) / runs, run = (task - first_task_[s]) % runs;
-    return {s, kv_head, length(s) * run / runs, length(s) * (run + 1) / runs, runs};
+    const auto found = std::upper_bound(first_task_.begin(), first_task_.end(), task) - 1;
+    const std::size_t i = static_cast<std::size_t>(found - first_task_.begin());
+    const int64_t runs = (first_task_[i + 1] - *found) / args_.num_key_value_heads;
+    const int64_t kv_head = (task - *found) / runs, run = (task - *found) % runs;
+    return {first_[i], kv_head, length(i) * run / runs, length(i) * (run + 1) / runs, runs};
   }
 
  private:
+  int64_t length(std::size_t i) const {
+    return int64_t{args_.cu_seqlens[static_cast<std::size_t>(first_[i + 1])]} -
+           args_.cu_seqlens[static_cast<std::size_t>(first_[i])];
+  }
+
   const AttentionArgs& args_;
-  Reused<std::vector<int64_t>> reused_;
-  std::vector<int64_t>& first_task_ = *reused_;  // of each sequence
+  struct Lists {
+    std::vector<int64_t> first, first_task;
+  };
+  Reused<Lists> reused_;
+  std::vector<int64_t>& first_ = (*reused_).first;            // see list_distinct()
+  std::vector<int64_t>& first_task_ = (*reused_).first_task;  // of each of `first_`
 };
 
 void plain_attention(const AttentionArgs& args) {

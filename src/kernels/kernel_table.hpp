@@ -174,7 +174,7 @@ struct KernelTable {
   int64_t (*argmax)(const float* x, int64_t n) noexcept;
   double (*sum_exp)(const float* x, int64_t n, float top, float* out) noexcept;
   void (*subtract_twice)(const float* x, int64_t n, float a, float b, float* out) noexcept;  // (x - a) - b
-  int64_t (*first_at_least)(const float* x, int64_t n, float add, float least) noexcept;
+  int64_t (*first_not_below)(const float* x, int64_t n, float add, float least) noexcept;
   void (*activate)(int activation, float* x, int64_t count) noexcept;
   void (*widen)(int weight, const void* source, int64_t count, bool accumulate, float* out) noexcept;
 };

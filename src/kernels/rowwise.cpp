@@ -96,14 +96,17 @@ double sum_exp(const float* x, int64_t n, float top, float* out) { return kernel
 
 void log_softmax(const float* x, int64_t n, float* out) {
   if (n == 0) return;
+  const int64_t best = argmax(x, n);
+  log_softmax(x, n, x[best < 0 ? -1 - best : best], out);  // a NaN makes NaN of all, as it should
+}
+
+void log_softmax(const float* x, int64_t n, float top, float* out) {
   const KernelTable& table = kernels();
-  const int64_t best = table.argmax(x, n);
-  const float top = x[best < 0 ? -1 - best : best];  // a NaN makes NaN of all, as it should
   table.subtract_twice(x, n, top, static_cast<float>(std::log(table.sum_exp(x, n, top, nullptr))), out);
 }
 
-int64_t first_at_least(const float* x, int64_t n, float add, float least) {
-  return kernels().first_at_least(x, n, add, least);
+int64_t first_not_below(const float* x, int64_t n, float add, float least) {
+  return kernels().first_not_below(x, n, add, least);
 }
 
 void activate(Activation activation, float* x, int64_t count) {

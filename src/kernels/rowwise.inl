@@ -39,16 +39,18 @@ TCPP_INLINE float sum_of(const float* x, int64_t n, Term term) {
   return V::sum(V::add(V::add(s0, s1), V::add(s2, s3))) + tail;
 }
 
-int64_t first_at_least(const float* x, int64_t n, float add, float least) noexcept {
+int64_t first_not_below(const float* x, int64_t n, float add, float least) noexcept {
   const Reg more = V::set1(add), bar = V::set1(least);
   const auto at = [&](int64_t i) __attribute__((always_inline)) { return V::add(V::load(x + i), more); };
   int64_t i = 0;
   for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
-    const Reg low = V::max(at(i), at(i + kWidth)), high = V::max(at(i + 2 * kWidth), at(i + 3 * kWidth));
-    if (V::any_at_least(V::max(low, high), bar)) break;
+    const Reg a = at(i), b = at(i + kWidth), c = at(i + 2 * kWidth), d = at(i + 3 * kWidth);
+    if (V::any_not_below(a, bar) || V::any_not_below(b, bar) || V::any_not_below(c, bar) || V::any_not_below(d, bar)) {
+      break;
+    }
   }
   for (; i < n; ++i) {
-    if (x[i] + add >= least) return i;
+    if (!(x[i] + add < least)) return i;
   }
   return n;
 }
@@ -181,7 +183,7 @@ int64_t argmax(const float* x, int64_t n) noexcept {
     }
   }
   const float top = V::largest(V::max(V::max(largest[0], largest[1]), V::max(largest[2], largest[3])));
-  i = first_at_least(x, n, 0.0f, top);
+  i = first_not_below(x, n, 0.0f, top);
   return i < n ? i : 0;
 }
 
@@ -264,7 +266,7 @@ void fill_rowwise(KernelTable& table) noexcept {
   table.argmax = argmax;
   table.sum_exp = sum_exp;
   table.subtract_twice = subtract_twice;
-  table.first_at_least = first_at_least;
+  table.first_not_below = first_not_below;
   table.activate = activate;
   table.widen = widen;
 }

@@ -60,9 +60,9 @@ struct V {
   static TCPP_INLINE Reg select_less(Reg a, Reg b, Reg x, Reg y) {
     return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
   }
-  // Is a >= b in any lane?
-  static TCPP_INLINE bool any_at_least(Reg a, Reg b) {
-    return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ)) != 0;
+  // Is a >= b, or either NaN, in any lane?
+  static TCPP_INLINE bool any_not_below(Reg a, Reg b) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NLT_UQ)) != 0;
   }
   static TCPP_INLINE Reg round(Reg a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // a * 2^n for an integral n in [-126, 127].

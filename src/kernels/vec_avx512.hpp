@@ -75,8 +75,8 @@ struct V {
   static TCPP_INLINE Reg select_less(Reg a, Reg b, Reg x, Reg y) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
   }
-  // Is a >= b in any lane?
-  static TCPP_INLINE bool any_at_least(Reg a, Reg b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ) != 0; }
+  // Is a >= b, or either NaN, in any lane?
+  static TCPP_INLINE bool any_not_below(Reg a, Reg b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ) != 0; }
   static TCPP_INLINE Reg round(Reg a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // a * 2^n for an integral n in [-126, 127].
   static TCPP_INLINE Reg scale_by_power(Reg a, Reg n) { return _mm512_scalef_ps(a, n); }

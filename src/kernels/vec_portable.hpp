@@ -126,9 +126,9 @@ struct V {
     for (int i = 0; i < kWidth; ++i) y[i] = a[i] < b[i] ? x[i] : y[i];
     return y;
   }
-  // Is a >= b in any lane?
-  static TCPP_INLINE bool any_at_least(Reg a, Reg b) {
-    return a[0] >= b[0] || a[1] >= b[1] || a[2] >= b[2] || a[3] >= b[3];
+  // Is a >= b, or either NaN, in any lane?
+  static TCPP_INLINE bool any_not_below(Reg a, Reg b) {
+    return !(a[0] < b[0] && a[1] < b[1] && a[2] < b[2] && a[3] < b[3]);
   }
   // To nearest even, for |a| < 2^22: adding 1.5 * 2^23 leaves no room for a fraction.
   static TCPP_INLINE Reg round(Reg a) { return (a + set1(12582912.0f)) - set1(12582912.0f); }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -24,30 +26,59 @@ std::string where(std::size_t sequence) { return "sequence " + std::to_string(se
 
 }  // namespace
 
-// What a cache and its clones hold together.
+// What a cache and its clones hold together. Blocks are pieces of slabs, which are kept for as long as any of the
+// caches lives: beams that part take and leave blocks with every token.
 struct Cache::Memory {
   int64_t max_bytes = 0;
   KVType type = KVType::f32;
   std::atomic<int64_t> used{0};
+
+  std::byte* take(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::byte*>& free = free_[bytes];
+    if (free.empty()) {
+      // A cache line more than a block from one to the next: at a power of two all would crowd into the same few sets
+      // of the cache. Each slab is twice as large as the one before, so that a short text takes little.
+      const std::size_t stride = (bytes + 63) / 64 * 64 + 64;
+      slab_bytes_ = std::max(stride, std::min(2 * slab_bytes_, kMostSlab));
+      slabs_.push_back(allocate_bytes(slab_bytes_));
+      for (std::size_t i = slab_bytes_ / stride; i-- > 0;) free.push_back(slabs_.back().get() + i * stride);
+    }
+    std::byte* const data = free.back();
+    free.pop_back();
+    used += static_cast<int64_t>(bytes);
+    return data;
+  }
+  void give_back(std::byte* data, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    free_[bytes].push_back(data);
+    used -= static_cast<int64_t>(bytes);
+  }
+
+ private:
+  static constexpr std::size_t kMostSlab = std::size_t{4} << 20;
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<std::byte>> slabs_;
+  std::size_t slab_bytes_ = 0;
+  std::map<std::size_t, std::vector<std::byte*>> free_;  // by their size
 };
 
 struct Cache::Write {
-  int64_t row, first, count;  // of the batch, -1 for the memory; token within the block
-  Block* block;
+  int64_t row = 0, first = 0, count = 0;  // of the batch, -1 for the memory; token within the block
+  Block* block = nullptr;
+  std::shared_ptr<Block> source;  // what the block is to begin as, or null
 };
 
 struct Cache::Block {
   Block(std::shared_ptr<Memory> memory_, std::size_t bytes_)
-      : memory(std::move(memory_)), bytes(bytes_), data(allocate_bytes(bytes_)) {
-    memory->used += static_cast<int64_t>(bytes);
-  }
-  ~Block() { memory->used -= static_cast<int64_t>(bytes); }
+      : memory(std::move(memory_)), bytes(bytes_), data(memory->take(bytes_)) {}
+  ~Block() { memory->give_back(data, bytes); }
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
   std::shared_ptr<Memory> memory;
   std::size_t bytes;
-  std::shared_ptr<std::byte> data;
+  std::byte* data;  // what no token has been written to is not read
 };
 
 Cache::Cache(CacheOptions options) : memory_(std::make_shared<Memory>()) {
@@ -258,61 +289,64 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
   std::vector<Write>& writes = *reused;
   writes.clear();
   std::shared_ptr<Block> memory_block;
-  for (std::size_t s = 0; s < pending_.size(); ++s) {
-    const int64_t added = batch.key_lens[s];
-    const int64_t all = static_cast<int64_t>(pending_[s].columns.size()), given = all - added;
-    // A sequence without any tokens begins with its memory.
-    const bool begins = sequences_.empty() || sequences_[s].columns.empty();
-    const int64_t past = begins ? 0 : given;
-    std::vector<std::shared_ptr<Block>>& table = layer.tables[s];
-    table.resize(static_cast<std::size_t>(blocks_of(past)));  // what a pass without commit() left
-    table.resize(static_cast<std::size_t>(blocks_of(all)));
-    for (int64_t token = past; token < all;) {
-      std::shared_ptr<Block>& block = table[static_cast<std::size_t>(token / kKVBlockTokens)];
-      const int64_t first = token % kKVBlockTokens;
-      const int64_t count = std::min(kKVBlockTokens - first, (token < given ? given : all) - token);
-      if (token < given && count == kKVBlockTokens && memory_block != nullptr) {
-        block = memory_block;  // whole blocks of the memory are all the same
-        token += count;
-        continue;
-      }
-      if (block == nullptr || block.use_count() > 1) {
-        std::shared_ptr<Block> own = new_block(bytes, s);
-        if (block == nullptr) {
-          std::memset(own->data.get(), 0, own->bytes);
-        } else {
-          std::memcpy(own->data.get(), block->data.get(), own->bytes);
+  const auto copy = [&](const Write& w) {
+    if (w.source != nullptr) std::memcpy(w.block->data, w.source->data, bytes);
+  };
+  try {
+    for (std::size_t s = 0; s < pending_.size(); ++s) {
+      const int64_t added = batch.key_lens[s];
+      const int64_t all = static_cast<int64_t>(pending_[s].columns.size()), given = all - added;
+      // A sequence without any tokens begins with its memory.
+      const bool begins = sequences_.empty() || sequences_[s].columns.empty();
+      const int64_t past = begins ? 0 : given;
+      std::vector<std::shared_ptr<Block>>& table = layer.tables[s];
+      table.resize(static_cast<std::size_t>(blocks_of(past)));  // what a pass without commit() left
+      table.resize(static_cast<std::size_t>(blocks_of(all)));
+      for (int64_t token = past; token < all;) {
+        std::shared_ptr<Block>& block = table[static_cast<std::size_t>(token / kKVBlockTokens)];
+        const int64_t first = token % kKVBlockTokens;
+        const int64_t count = std::min(kKVBlockTokens - first, (token < given ? given : all) - token);
+        if (token < given && count == kKVBlockTokens && memory_block != nullptr) {
+          block = memory_block;  // whole blocks of the memory are all the same
+          token += count;
+          continue;
         }
-        block = std::move(own);
+        Write& w = writes.emplace_back();
+        if (block == nullptr || block.use_count() > 1) w.source = std::exchange(block, new_block(bytes, s));
+        if (token < given && count == kKVBlockTokens) memory_block = block;
+        w.row = token < given ? -1 : batch.cu_seqlens[s] + token - given;
+        w.first = first, w.count = count, w.block = block.get();
+        token += count;
       }
-      if (token < given && count == kKVBlockTokens) memory_block = block;
-      writes.push_back({token < given ? -1 : batch.cu_seqlens[s] + token - given, first, count, block.get()});
-      token += count;
-    }
-    if (sliding_window > 0 && added > 0) {
-      // The first new query sees no key at or before this column.
-      const int64_t hidden = int64_t{pending_[s].columns[static_cast<std::size_t>(given)]} - sliding_window - kDraft;
-      for (int64_t b = 0; (b + 1) * kKVBlockTokens <= given; ++b) {
-        if (pending_[s].columns[static_cast<std::size_t>((b + 1) * kKVBlockTokens - 1)] > hidden) break;
-        table[static_cast<std::size_t>(b)] = nullptr;
+      if (sliding_window > 0 && added > 0) {
+        // The first new query sees no key at or before this column.
+        const int64_t hidden = int64_t{pending_[s].columns[static_cast<std::size_t>(given)]} - sliding_window - kDraft;
+        for (int64_t b = 0; (b + 1) * kKVBlockTokens <= given; ++b) {
+          if (pending_[s].columns[static_cast<std::size_t>((b + 1) * kKVBlockTokens - 1)] > hidden) break;
+          table[static_cast<std::size_t>(b)] = nullptr;
+        }
       }
     }
+  } catch (...) {
+    for (const Write& w : writes) copy(w);  // what was there before the pass stays
+    throw;
   }
   const auto write = [&](int64_t i) {
     const Write& w = writes[static_cast<std::size_t>(i)];
+    copy(w);
     if (w.row < 0) {
-      store_kv(type, memory_key, 0, memory_value, 0, w.count, num_key_value_heads, head_dim, w.first,
-               w.block->data.get());
+      store_kv(type, memory_key, 0, memory_value, 0, w.count, num_key_value_heads, head_dim, w.first, w.block->data);
       return;
     }
     store_kv(type, key + w.row * key_stride, key_stride, value + w.row * value_stride, value_stride, w.count,
-             num_key_value_heads, head_dim, w.first, w.block->data.get());
+             num_key_value_heads, head_dim, w.first, w.block->data);
   };
   if (writes.size() < 8) {
     for (std::size_t i = 0; i < writes.size(); ++i) write(static_cast<int64_t>(i));
   } else {
     parallel_for(static_cast<int64_t>(writes.size()), write);
   }
+  writes.clear();  // sources are given back
   list_blocks(layer);
   return {layer.blocks, layer.first_block, memory_->type};
 }
@@ -320,7 +354,7 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
 void Cache::list_blocks(Layer& layer) const {
   layer.blocks.clear(), layer.first_block.assign(1, 0);
   for (const auto& table : layer.tables) {
-    for (const auto& block : table) layer.blocks.push_back(block == nullptr ? nullptr : block->data.get());
+    for (const auto& block : table) layer.blocks.push_back(block == nullptr ? nullptr : block->data);
     layer.first_block.push_back(static_cast<int32_t>(layer.blocks.size()));
   }
 }

@@ -482,6 +482,35 @@ TEST_P(AttentionTest, EveryCutGivesTheSameBits) {
   }
 }
 
+// Beams read the very same blocks of their source: computed together, with the same bits as apart.
+TEST_P(AttentionTest, SequencesMayShareTheirBlocks) {
+  for (const bool causal : {false, true}) {
+    Sighted batch(4, 2, 20, {{1, 40}, {1, 40}, {3, 40}, {1, 40}, {1, 300}, {0, 300}, {1, 300}, {1, 41}});
+    batch.args.causal = causal;
+    const int64_t floats = batch.args.key_stride;
+    for (std::size_t s = 1; s < batch.key_lens.size(); ++s) {  // the same keys where there are as many
+      if (batch.key_lens[s] != batch.key_lens[s - 1]) continue;
+      for (std::vector<float>* rows : {&batch.key, &batch.value}) {
+        std::copy_n(rows->begin() + batch.key_cu_seqlens[s - 1] * floats, batch.key_lens[s] * floats,
+                    rows->begin() + batch.key_cu_seqlens[s] * floats);
+      }
+    }
+    batch.point();
+    const std::vector<float> apart = batch.run_cached();
+    for (std::size_t s = 1; s < batch.key_lens.size(); ++s) {
+      if (batch.key_lens[s] != batch.key_lens[s - 1]) continue;
+      std::copy(batch.block_list.begin() + batch.first_block[s - 1], batch.block_list.begin() + batch.first_block[s],
+                batch.block_list.begin() + batch.first_block[s]);
+    }
+    batch.args.cache = &batch.view;
+    for (const int threads : {1, 3}) {
+      set_num_threads(threads);
+      const std::vector<float> together = batch.run();
+      ASSERT_TRUE(same_bits(together.data(), apart.data(), static_cast<int64_t>(apart.size())));
+    }
+  }
+}
+
 TCPP_EVERY_ISA(AttentionTest);
 
 TEST(AttentionArgumentsTest, NamesWhatIsWrong) {

@@ -145,6 +145,62 @@ TEST_P(RowwiseTest, LogSoftmaxEqualsTheDefinition) {
   }
 }
 
+TEST_P(RowwiseTest, ArgmaxTakesTheFirstOfEqualsAndFindsTheFirstNaN) {
+  const float infinity = INFINITY, nan = NAN;
+  for (const int64_t n : {1, 7, 64, 65, 200, 20011}) {
+    std::vector<float> x = random_floats(n, static_cast<uint32_t>(n));
+    const auto at = [&](int64_t i) -> float& { return x[static_cast<std::size_t>(i)]; };
+    EXPECT_EQ(argmax(x.data(), n), std::max_element(x.begin(), x.end()) - x.begin());
+    for (const float top : {5.0f, infinity}) {
+      for (const int64_t i : {n - 1, n / 2, int64_t{0}}) {
+        at(i) = top;
+        EXPECT_EQ(argmax(x.data(), n), i) << n;
+      }
+      at(n / 2) = -infinity, at(n - 1) = top;
+      EXPECT_EQ(argmax(x.data(), n), n == 1 ? 0 : n / 2 == 0 ? n - 1 : 0);
+    }
+    for (const int64_t i : {n - 1, n / 3}) {
+      at(i) = nan;
+      EXPECT_EQ(argmax(x.data(), n), -1 - i);
+    }
+    std::fill(x.begin(), x.end(), -infinity);
+    EXPECT_EQ(argmax(x.data(), n), 0);
+  }
+  EXPECT_EQ(argmax(nullptr, 0), 0);
+}
+
+TEST_P(RowwiseTest, FirstNotBelowIsTheFirst) {
+  for (const int64_t n : {0, 1, 15, 64, 130, 5003}) {
+    const std::vector<float> x = random_floats(n, static_cast<uint32_t>(n));
+    for (const float least : {-2.0f, 0.0f, 0.9f, 0.999f, 2.0f}) {
+      const auto found = std::find_if(x.begin(), x.end(), [&](float v) { return v + 0.25f >= least; });
+      EXPECT_EQ(first_not_below(x.data(), n, 0.25f, least), found - x.begin()) << n << " " << least;
+    }
+    for (const int64_t i : {n - 1, n / 2}) {
+      if (i < 0 || i >= n) continue;
+      std::vector<float> broken(static_cast<std::size_t>(n), -1.0f);
+      broken[static_cast<std::size_t>(i)] = NAN;
+      EXPECT_EQ(first_not_below(broken.data(), n, 0.0f, 1.0f), i);
+    }
+  }
+}
+
+TEST_P(RowwiseTest, SumExpEqualsTheDefinition) {
+  for (const int64_t n : {1, 16, 1023, 1025, 50257}) {
+    std::vector<float> x = random_floats(n, static_cast<uint32_t>(n));
+    for (float& v : x) v *= 12.0f;
+    const float top = *std::max_element(x.begin(), x.end());
+    double sum = 0.0;
+    for (const float v : x) sum += std::exp(static_cast<double>(v) - static_cast<double>(top));
+    std::vector<float> terms(static_cast<std::size_t>(n));
+    EXPECT_NEAR(sum_exp(x.data(), n, top, terms.data()) / sum, 1.0, 1e-6);
+    EXPECT_EQ(sum_exp(x.data(), n, top), sum_exp(x.data(), n, top, terms.data()));
+    for (std::size_t i = 0; i < terms.size(); ++i) ASSERT_NEAR(terms[i], std::exp(x[i] - top), 5e-7);
+    sum_exp(x.data(), n, top, x.data());
+    EXPECT_EQ(x, terms);
+  }
+}
+
 TEST_P(RowwiseTest, SoftmaxEqualsTheDefinition) {
   for (const int64_t n : lengths()) {
     const int64_t rows = 5;

@@ -178,6 +178,20 @@ TEST(Cache, APassThatFailsLeavesItAsItWas) {
   EXPECT_EQ(tokens_of(cache, 0), count(0, 34));
 }
 
+TEST(Cache, APassThatFindsNoRoomLeavesSharedBlocksAsTheyWere) {
+  // Two sequences share a block in each of two layers: there is room for one copy of it.
+  Cache cache({.max_bytes = 3 * kv_block_bytes(KVType::f32, kHeads, kHeadDim)});
+  append(cache, {count(0, 20)});
+  cache.reorder_cache(std::vector<int64_t>{0, 0});
+  const Cache other = cache.clone();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THROW(append(cache, {count(20, 22), count(30, 32)}), Error);
+    EXPECT_EQ(tokens_of(cache, 0), count(0, 20));
+    EXPECT_EQ(tokens_of(cache, 1), count(0, 20));
+    EXPECT_EQ(tokens_of(other, 0), count(0, 20));
+  }
+}
+
 TEST(Cache, RefusesWhatDoesNotFit) {
   Cache cache({.max_bytes = 3 * kv_block_bytes(KVType::f32, kHeads, kHeadDim)});
   append(cache, {count(0, 20)});  // two layers, a block each

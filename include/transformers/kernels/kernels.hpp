@@ -285,8 +285,10 @@ TCPP_API int64_t argmax(const float* x, int64_t n);
 TCPP_API double sum_exp(const float* x, int64_t n, float top, float* out = nullptr);
 // out[i] = log(e^x[i] / sum of all e^x): NaN where no score is finite. `out` [n] may be x.
 TCPP_API void log_softmax(const float* x, int64_t n, float* out);
-// The first i with x[i] + add >= least; n where there is none.
-TCPP_API int64_t first_at_least(const float* x, int64_t n, float add, float least);
+// The same where the largest score is known.
+TCPP_API void log_softmax(const float* x, int64_t n, float top, float* out);
+// The first i with x[i] + add >= least, or NaN; n where there is none.
+TCPP_API int64_t first_not_below(const float* x, int64_t n, float add, float least);
 
 // What the processor can do at most with the active ISA's multiply-adds from registers in the arithmetic of a format,
 // in GFLOP/s (1e9 operations a second) on num_threads() threads, measured for about `seconds`. For benchmarks: the
