@@ -32,40 +32,49 @@ int64_t block_count(int64_t rows) { return ceil_of(rows, kIntRows); }
 
 // ---- A --------------------------------------------------------------------------------------------------------------
 
-// Numbers [n] of one row and group, n <= w.group: integers into `q` up to n rounded up to kWidth, and what stands
-// behind them: t, and the pair (-sum of the integers, -z), z being the integer that stands for 0.
-TCPP_INLINE void round_affine(const float* x, int64_t n, D::Element* q, float* scale, int16_t* pair) {
-  using Reg = V::Reg;
-  Reg low = V::zero(), high = V::zero(), nan = V::zero();
-  const auto load = [&](int64_t i) __attribute__((always_inline)) {
-    return i + V::kWidth <= n ? V::load(x + i) : V::load_partial(x + i, n - i);
-  };
+// The least and the greatest of numbers [n], with 0 among them.
+struct Range {
+  float least, most;
+};
+
+TCPP_INLINE V::Reg load_some(const float* x, int64_t i, int64_t n) {
+  return i + V::kWidth <= n ? V::load(x + i) : V::load_partial(x + i, n - i);
+}
+
+TCPP_INLINE Range range_of(const float* x, int64_t n) {
+  V::Reg low = V::zero(), high = V::zero();
   for (int64_t i = 0; i < n; i += V::kWidth) {
-    const Reg y = load(i);
+    const V::Reg y = load_some(x, i, n);
     low = V::min(y, low);
     high = V::max(y, high);
-    nan = V::fma(y, V::zero(), nan);
   }
-  const float least = -V::largest(V::sub(V::zero(), low)), range = V::largest(high) - least;
-  const float not_finite = V::sum(nan) + (range - range);
-  if (!(not_finite == 0.0f)) {  // the sums of this row will be NaN
+  return {-V::largest(V::sub(V::zero(), low)), V::largest(high)};
+}
+
+// Numbers [n] of one row and group, n <= w.group: integers into `q` up to n rounded up to kWidth, and what stands
+// behind them: t, and the pair (-sum of the integers, -z), z being the integer that stands for 0.
+TCPP_INLINE void round_affine(const float* x, int64_t n, Range of, D::Element* q, float* scale, int16_t* pair) {
+  using Reg = V::Reg;
+  const float range = of.most - of.least;
+  // So small that 255 / range overflows: zeros.
+  const float inverse = range > 1e-36f ? 255.0f / range : 0.0f;
+  const Reg factor = V::set1(inverse), zero = V::sub(V::set1(-128.0f), V::round(V::mul(V::set1(of.least), factor)));
+  const Reg most = V::sub(V::set1(127.0f), zero);
+  Reg total = V::zero();
+  for (int64_t i = 0; i < n; i += V::kWidth) {
+    const Reg y = V::add(V::min(most, V::round(V::mul(load_some(x, i, n), factor))), zero);
+    total = V::add(total, n - i < V::kWidth ? V::keep(y, n - i, V::zero()) : y);  // exact
+    D::store(q + i, y);
+  }
+  const float sum = V::sum(total), not_finite = (sum - sum) + (range - range);
+  if (!(not_finite == 0.0f)) {  // NaN is in the sum, infinity in the range: the sums of this row will be NaN
     *scale = not_finite;
     pair[0] = pair[1] = 0;
     for (int64_t i = 0; i < n; i += V::kWidth) D::store(q + i, V::zero());
     return;
   }
-  // So small that 255 / range overflows: zeros.
-  const float inverse = range > 1e-36f ? 255.0f / range : 0.0f;
-  const Reg factor = V::set1(inverse), zero = V::sub(V::set1(-128.0f), V::round(V::mul(V::set1(least), factor)));
-  const Reg most = V::sub(V::set1(127.0f), zero);
-  Reg total = V::zero();
-  for (int64_t i = 0; i < n; i += V::kWidth) {
-    const Reg y = V::add(V::min(V::round(V::mul(load(i), factor)), most), zero);
-    total = V::add(total, n - i < V::kWidth ? V::keep(y, n - i, V::zero()) : y);  // exact
-    D::store(q + i, y);
-  }
   *scale = range > 1e-36f ? range / 255.0f : 0.0f;
-  pair[0] = static_cast<int16_t>(-static_cast<int32_t>(V::sum(total)));
+  pair[0] = static_cast<int16_t>(-static_cast<int32_t>(sum));
   pair[1] = static_cast<int16_t>(-static_cast<int32_t>(V::first(zero)));
 }
 
@@ -93,11 +102,18 @@ void affine_copy(const float* a, int64_t lda, int64_t rows, int64_t k, const Gem
   const AffineRow z(k, w);
   for (int64_t r = 0; r < rows; ++r) {
     char* const row = reinterpret_cast<char*>(to) + r * z.bytes;
-    for (int64_t g = 0; g < z.groups; ++g) {
-      const int64_t first = g * w.group, n = k - first < w.group ? k - first : w.group;
-      round_affine(a + r * lda + first, n, reinterpret_cast<D::Element*>(row) + first,
-                   reinterpret_cast<float*>(row + z.scales_at) + g,
-                   reinterpret_cast<int16_t*>(row + z.pairs_at) + 2 * g);
+    // The ranges of some groups before their rounding, so that nothing waits for the end of a range.
+    constexpr int64_t kSome = 8;
+    for (int64_t g0 = 0; g0 < z.groups; g0 += kSome) {
+      const int64_t g1 = g0 + kSome < z.groups ? g0 + kSome : z.groups;
+      const auto size = [&](int64_t g) { return k - g * w.group < w.group ? k - g * w.group : w.group; };
+      Range ranges[kSome];
+      for (int64_t g = g0; g < g1; ++g) ranges[g - g0] = range_of(a + r * lda + g * w.group, size(g));
+      for (int64_t g = g0; g < g1; ++g) {
+        round_affine(a + r * lda + g * w.group, size(g), ranges[g - g0],
+                     reinterpret_cast<D::Element*>(row) + g * w.group, reinterpret_cast<float*>(row + z.scales_at) + g,
+                     reinterpret_cast<int16_t*>(row + z.pairs_at) + 2 * g);
+      }
     }
   }
 }
