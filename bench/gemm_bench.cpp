@@ -3,6 +3,8 @@
 //   the processor's multiply-adds reach from registers, measured right beside each. Few rows are bound by memory
 //   instead: for them, how fast the weights stream, beside a plain read of as many bytes.
 // Usage: gemm_bench [seconds per shape, default 0.5] [threads] [fp32|bf16|q8|q8_0|q4]
+//        gemm_bench --check: a few products and attentions; 1 if one of them, at its best, stays below the share of the
+//        peak that it must have on any machine. For CI: the bounds are generous, the peak is of the same moment.
 //        TCPP_ISA=avx2 gemm_bench ... for another ISA. With the last argument only the products of that type, whose
 //        peak is that of its own instruction (vdpbf16ps, vpdpbusd, ...).
 // Weights of few-row shapes rotate through 256 MiB, so that they come from memory as in a whole model.
@@ -68,8 +70,9 @@ void read_all(const std::byte* bytes, std::size_t count) {
   });
 }
 
-void bench_gemm(double seconds, int64_t m, int64_t n, int64_t k, Activation activation, const WeightFormat& format,
-                const char* name) {
+// The best call's share of the peak.
+double bench_gemm(double seconds, int64_t m, int64_t n, int64_t k, Activation activation, const WeightFormat& format,
+                  const char* name) {
   const std::size_t weight_bytes = packed_bytes(format, n, k);
   const bool few = m <= 48;
   const std::size_t copies = few ? std::max<std::size_t>(1, (std::size_t{256} << 20) / weight_bytes) : 1;
@@ -109,9 +112,10 @@ void bench_gemm(double seconds, int64_t m, int64_t n, int64_t k, Activation acti
   }
   std::printf("\n");
   std::fflush(stdout);
+  return gemm_rate.best / top;
 }
 
-void bench_attention(double seconds, int64_t batch, int64_t length, int64_t heads, int64_t head_dim) {
+double bench_attention(double seconds, int64_t batch, int64_t length, int64_t heads, int64_t head_dim) {
   const int64_t hidden = heads * head_dim, tokens = batch * length;
   std::vector<float> qkv(static_cast<std::size_t>(tokens * 3 * hidden)), out(static_cast<std::size_t>(tokens * hidden));
   for (std::size_t i = 0; i < qkv.size(); ++i) qkv[i] = static_cast<float>(i * 7919 % 101) * 0.02f - 1.0f;
@@ -145,6 +149,7 @@ void bench_attention(double seconds, int64_t batch, int64_t length, int64_t head
       static_cast<long long>(head_dim), rate.best, rate.middle, 100.0 * rate.best / top, 100.0 * rate.middle / top,
       top);
   std::fflush(stdout);
+  return rate.best / top;
 }
 
 // The shapes of bert-base, MiniLM and SmolLM2.
@@ -189,10 +194,39 @@ void run(double seconds, const std::string& only) {
   bench_attention(seconds, 1, 4096, 12, 64);
 }
 
+// Whether measure() reaches the bound in one of a few attempts: others may be at work on the machine.
+template <class Measure>
+bool reaches(double bound, Measure measure) {
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    if (measure() >= bound) return true;
+  }
+  std::printf("FAILED: less than %.0f%% of the peak\n", 100.0 * bound);
+  return false;
+}
+
+bool check() {
+  std::printf("ISA %s, %d threads\n", std::string(isa()).c_str(), num_threads());
+  if (isa() == "portable") return true;  // what a compiler makes of it
+  const ParallelScope scope;
+  const auto product = [](double bound, int64_t m, int64_t n, int64_t k, const WeightFormat& format, const char* name) {
+    return reaches(bound, [&] { return bench_gemm(0.1, m, n, k, Activation::none, format, name); });
+  };
+  bool good = true;
+  good &= product(0.6, 128, 768, 768, DType::f32, "fp32");
+  good &= product(0.6, 128, 768, 3072, DType::f32, "fp32");
+  good &= product(0.5, 128, 768, 768, WeightFormat::bf16_dot(), "bf16");
+  good &= product(0.4, 128, 768, 768, WeightFormat::affine_q8(), "q8");
+  good &= product(0.4, 128, 3072, 576, WeightFormat::q8(), "q8_0");
+  good &= product(0.4, 128, 3072, 576, WeightFormat::q4(), "q4");
+  good &= reaches(0.3, [] { return bench_attention(0.1, 32, 128, 12, 64); });
+  return good;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
+    if (argc > 1 && std::string(argv[1]) == "--check") return check() ? 0 : 1;
     if (argc > 2) set_num_threads(std::atoi(argv[2]));
     run(argc > 1 ? std::atof(argv[1]) : 0.5, argc > 3 ? argv[3] : "");
   } catch (const std::exception& error) {

@@ -328,15 +328,19 @@ void affine_block(const GemmBlock& g) noexcept {
 
 int64_t int_peak(int64_t steps, float* sink) noexcept {
   const int32_t ones = 0x01010101;
-  const char* const x = reinterpret_cast<const char*>(&ones);
+  const char* x = reinterpret_cast<const char*>(&ones);
   alignas(64) char bytes[V::kWidth * kUnit] = {};
   const D::Word word = D::load(bytes);
   D::Acc s0 = D::set1(0), s1 = D::set1(1), s2 = D::set1(2), s3 = D::set1(3), s4 = D::set1(4), s5 = D::set1(5),
          s6 = D::set1(6), s7 = D::set1(7), s8 = D::set1(8), s9 = D::set1(9);
+  // Every product with an address of its own, or compilers would compute one and add it ten times.
+  const auto dot = [&](D::Acc sum) __attribute__((always_inline)) {
+    TCPP_OPAQUE(x);
+    return D::dot(x, word, sum);
+  };
   for (int64_t i = 0; i < steps; ++i) {
-    s0 = D::dot(x, word, s0), s1 = D::dot(x, word, s1), s2 = D::dot(x, word, s2), s3 = D::dot(x, word, s3);
-    s4 = D::dot(x, word, s4), s5 = D::dot(x, word, s5), s6 = D::dot(x, word, s6), s7 = D::dot(x, word, s7);
-    s8 = D::dot(x, word, s8), s9 = D::dot(x, word, s9);
+    s0 = dot(s0), s1 = dot(s1), s2 = dot(s2), s3 = dot(s3), s4 = dot(s4);
+    s5 = dot(s5), s6 = dot(s6), s7 = dot(s7), s8 = dot(s8), s9 = dot(s9);
   }
   const auto f = [](D::Acc s) __attribute__((always_inline)) { return D::to_float(s); };
   const V::Reg all = V::add(V::add(V::add(f(s0), f(s1)), V::add(f(s2), f(s3))),
