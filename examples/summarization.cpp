@@ -1,5 +1,6 @@
-// Summaries of the texts on the command line, by the model in the environment variable MODEL.
-//   MODEL=flan-t5-small build/bin/example_summarization "A long story ..."
+// Summaries of the texts on the command line, by the bundled model (a sentence each) or the one in the environment
+// variable MODEL.
+//   build/bin/example_summarization "A long story ..."
 #include <cstdio>
 #include <cstdlib>
 #include <exception>

@@ -1,4 +1,6 @@
-// Answers of the texts on the command line, by the model in the environment variable MODEL.
+// Answers of the texts on the command line, by the bundled model (which only summarizes) or the one in the environment
+// variable MODEL.
+//   build/bin/example_text2text_generation "summarize: A long story ..."
 //   MODEL=flan-t5-small build/bin/example_text2text_generation "question: Who saw it? context: The man saw the moon."
 #include <cstdio>
 #include <cstdlib>

@@ -3,12 +3,12 @@
 # Where it stands: writes the expected answers that tests compare the library with.
 # Usage: python make_reference.py TASK MODEL_DIR INPUT > OUT
 #   TASK is text-classification, token-classification, zero-shot-classification, feature-extraction (an embedding of each
-#   text, as sentence-transformers makes it: mean of the tokens, length 1), question-answering, text-generation or
-#   translation.
+#   text, as sentence-transformers makes it: mean of the tokens, length 1), question-answering, text-generation, translation,
+#   summarization or text2text-generation.
 #   INPUT: *.tsv has a header line and the text in its first column, *.txt a text a line: OUT has {"text", ...the answer} a
 #   line. calls.json of tests/data/pipelines/bundled-*: OUT is the same file with "want" in each of its calls.
 #   A directory that `tcpp quantize` wrote is given to Hugging Face as the floats that its integers stand for.
-# Source: transformers 5.23, pipelines/; 4.57.6 for question-answering and translation, which 5 has not;
+# Source: transformers 5.23, pipelines/; 4.57.6 for those of the tasks that 5 has not (REMOVED);
 #   attn_implementation="eager", one text at a time. Numbers are the shortest decimals that are the same float32.
 import argparse
 import json
@@ -26,8 +26,9 @@ CLASSES = {"text-classification": "AutoModelForSequenceClassification",
            "zero-shot-classification": "AutoModelForSequenceClassification",
            "token-classification": "AutoModelForTokenClassification", "feature-extraction": "AutoModel",
            "question-answering": "AutoModelForQuestionAnswering", "text-generation": "AutoModelForCausalLM",
-           "translation": "AutoModelForSeq2SeqLM"}
-REMOVED = ("question-answering", "translation")
+           "translation": "AutoModelForSeq2SeqLM", "summarization": "AutoModelForSeq2SeqLM",
+           "text2text-generation": "AutoModelForSeq2SeqLM"}
+REMOVED = ("question-answering", "translation", "summarization", "text2text-generation")
 
 
 def load(task, path):
@@ -50,9 +51,11 @@ def load(task, path):
 
 
 def short(value):
-    """Floats as the shortest decimal that is the same float32, at any depth."""
+    """Floats as the shortest decimal that is the same float32, at any depth; tensors as lists."""
     if isinstance(value, dict):
         return {key: short(item) for key, item in value.items()}
+    if isinstance(value, torch.Tensor):
+        value = value.tolist()
     if isinstance(value, (list, tuple)):
         return [short(item) for item in value]
     return float(str(np.float32(value))) if isinstance(value, (float, np.floating)) else value

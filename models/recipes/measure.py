@@ -4,12 +4,16 @@
 # Usage: python measure.py WHAT MODEL DATA [--tcpp PROGRAM] [--work DIR] [--dtype DTYPE]
 #   WHAT and DATA: sentiment, SST-2's validation set as test.tsv; ner, BTC's btc.test; qa, xquad.en.json; nli, the folder of
 #   SNLI's dev.txt and test.txt, and zero-shot, AG News' test.csv with the columns text and label (both tell entailment by
-#   the task's own pipelines); translation, the recipe's held_out.tsv.
-# Sources: strict spans as in CoNLL-2003's evaluation; SQuAD's exact match and F1; sacreBLEU's 13a, cased, beam 4.
+#   the task's own pipelines); translation, the recipe's held_out.tsv; summarization, news_summary.csv (the columns text and
+#   headlines) or a .jsonl of dialogue and summary.
+# Sources: strict spans as in CoNLL-2003's evaluation; SQuAD's exact match and F1; sacreBLEU's 13a, cased, beam 4; ROUGE,
+#   Lin 2004, aclanthology.org/W04-1013: F1 of words in lower case, no stems.
 import argparse
 import csv
 import json
+import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 
@@ -96,9 +100,40 @@ def translation(options):
             "bleu_all_references": sacrebleu.corpus_bleu(said, several).score}
 
 
+def rouge(said, gold):
+    """(ROUGE-1, ROUGE-L) of two texts."""
+    said, gold = (re.findall(r"[a-z0-9]+", text.lower()) for text in (said, gold))
+    row = [0] * (len(gold) + 1)  # lengths of the longest common subsequences with gold's beginnings
+    for word in said:
+        left = 0
+        for i, other in enumerate(gold):
+            left, row[i + 1] = row[i + 1], left + 1 if word == other else max(row[i], row[i + 1])
+    shared = sum((Counter(said) & Counter(gold)).values())
+    return [2 * count / max(1, len(said) + len(gold)) for count in (shared, row[-1])]
+
+
+def summarization(options):
+    if options.data.suffix == ".jsonl":
+        found = [json.loads(line) for line in options.data.read_text(encoding="utf-8").split("\n") if line]
+        rows = [(" ".join(row["dialogue"].split()), row.get("summary") or row["summary1"]) for row in found]
+    else:
+        with open(options.data, encoding="latin-1", newline="") as lines:
+            rows = [(" ".join(row["text"].split()), row["headlines"]) for row in csv.DictReader(lines)]
+    rows = rows[:500]
+    said = [(answer[0] if isinstance(answer, list) else answer)["summary_text"]
+            for answer in answers(options, "summarization", [text for text, _ in rows], "--truncation")]
+    first = [re.split(r"(?<=[.!?])\s+", text)[0] for text, _ in rows]
+    out = {"texts": len(rows), "words": sum(len(text.split()) for text in said) / len(said)}
+    for name, texts in (("", said), ("_of_first_sentence", first)):
+        scores = [rouge(text, gold) for text, (_, gold) in zip(texts, rows)]
+        for i, kind in enumerate(("rouge1", "rougeL")):
+            out[kind + name] = sum(score[i] for score in scores) / len(scores)
+    return out
+
+
 def main():
     measures = {"sentiment": sentiment, "ner": ner, "qa": qa, "nli": nli, "zero-shot": zero_shot,
-                "translation": translation}
+                "translation": translation, "summarization": summarization}
     parser = argparse.ArgumentParser(description="Measures a bundled model through tcpp.")
     parser.add_argument("what", choices=measures)
     parser.add_argument("model", type=Path)

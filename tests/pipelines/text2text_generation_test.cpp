@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 #include "pipelines/sentences.hpp"
 #include "support.hpp"
@@ -83,6 +84,26 @@ TEST(Text2TextGeneration, TypedCallsGiveWhatRunGives) {
                 .as_array()[0]
                 .at("summary_text")
                 .as_string());
+}
+
+TEST(Text2TextGeneration, TheBundledModelSaysALongTextInASentenceOfIt) {
+  const std::string text =
+      "The old lighthouse on the northern cape was built in 1874. Its lamp burned oil until 1926, when the keepers "
+      "were given "
+      "electric light. Since 1988 it has worked by itself, and nobody lives there any more.";
+  const std::string summary = pipeline<Summarization>()(text)[0].text;
+  EXPECT_GT(summary.size(), 20u);
+  EXPECT_LT(summary.size(), text.size() / 2);
+  std::istringstream words(summary);
+  int known = 0, all = 0;
+  for (std::string word; words >> word; ++all) {
+    if (text.find(word.substr(0, word.find_first_of(".,"))) != std::string::npos) ++known;
+  }
+  EXPECT_GE(known * 10, all * 8) << summary;
+  // text2text-generation has the same model, and it knows the prefix of T5.
+  const std::string answer = pipeline<Text2TextGeneration>()("summarize: " + text)[0].text;
+  EXPECT_GT(answer.size(), 20u);
+  EXPECT_LT(answer.size(), text.size() / 2);
 }
 
 TEST(Text2TextGeneration, SentencesAreAnsweredOneByOneAndPutTogether) {
