@@ -236,6 +236,26 @@ Vocab read_vocab_txt(const std::string& text, const std::string& where) {
   return vocab;
 }
 
+// Transformer-XL's: the first word of each line, at its first line.
+Vocab read_words_txt(const std::string& text, const std::string& where) {
+  if (unicode::well_formed_prefix(text) != text.size()) throw Error(ErrorCode::corrupt_file, "invalid UTF-8", where);
+  Vocab vocab;
+  int32_t id = 0, line = 1;
+  for (std::size_t begin = 0; begin < text.size(); ++line) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    std::string_view word = python::strip_left(std::string_view(text).substr(begin, end - begin));
+    for (std::size_t i = 0; i < word.size();) {
+      const std::size_t at = i;
+      if (python::is_space(unicode::next(word, i))) word = word.substr(0, at);
+    }
+    if (word.empty()) throw Error(ErrorCode::corrupt_file, "line " + std::to_string(line) + " has no word", where);
+    if (vocab.find(word) < 0) vocab.add(word, id++);
+    begin = end + 1;
+  }
+  vocab.finish(where);
+  return vocab;
+}
+
 class Loader {
  public:
   Loader(const ModelFiles& files, const TokenizerOptions& options) : files_(files), options_(options) {}
@@ -255,6 +275,12 @@ class Loader {
       if (is_tiktoken(tiktoken)) tiktoken_file = name;
     }
     if (!has_json && !tiktoken_file && !files_.has(kVocabFile) && !has_bpe && sentencepiece_file_.empty()) {
+      for (const char* pickled : {"vocab.pkl", "vocab.bin"}) {  // Transformer-XL's
+        if (!files_.has(pickled)) continue;
+        throw Error(ErrorCode::unsupported,
+                    "a pickled vocabulary is not read: write its words (idx2sym) to vocab.txt, one a line, in order",
+                    files_.where(pickled));
+      }
       throw Error(ErrorCode::not_found,
                   "there is neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt, nor a model of "
                   "SentencePiece or tiktoken",
@@ -275,7 +301,8 @@ class Loader {
                   "tokenizer_class \"" + std::string(class_->name) + "\" from a tiktoken file is not supported",
                   files_.where(tiktoken_file));
     }
-    if (class_->model == ModelKind::sentencepiece || class_->model == ModelKind::ctrl) {
+    if (class_->model == ModelKind::sentencepiece || class_->model == ModelKind::ctrl ||
+        class_->model == ModelKind::transfo_xl) {
       if (can_build()) {
         has_json = false;
       } else {
@@ -386,6 +413,7 @@ class Loader {
     const bool has_bpe = files_.has(kBpeVocabFile) && files_.has(kMergesFile);
     switch (class_->model) {
       case ModelKind::word_piece:
+      case ModelKind::transfo_xl:
         return files_.has(kVocabFile);
       case ModelKind::bpe:
         return has_bpe || !sentencepiece_file_.empty();
@@ -406,7 +434,7 @@ class Loader {
   void read_pieces() {
     const bool has_bpe = files_.has(kBpeVocabFile) && files_.has(kMergesFile);
     if (class_->model == ModelKind::word_piece || class_->model == ModelKind::ctrl ||
-        (class_->model == ModelKind::bpe && has_bpe)) {
+        class_->model == ModelKind::transfo_xl || (class_->model == ModelKind::bpe && has_bpe)) {
       return;
     }
     const std::string where = files_.where(sentencepiece_file_);
@@ -624,10 +652,12 @@ class Loader {
 
   // What a class builds on.
   void take_vocabulary() {
-    if (!json_ && class_->model != ModelKind::word_piece) return take_old_files();
+    const bool has_words = class_->model == ModelKind::word_piece || class_->model == ModelKind::transfo_xl;
+    if (!json_ && !has_words) return take_old_files();
     if (!json_) {
       build_.model_where = files_.where(kVocabFile);
-      build_.vocab = read_vocab_txt(files_.read_text(kVocabFile), build_.model_where);
+      build_.vocab = (class_->model == ModelKind::word_piece ? read_vocab_txt : read_words_txt)(
+          files_.read_text(kVocabFile), build_.model_where);
       return;
     }
     build_.model_where = json_->where + ": model";
@@ -771,6 +801,8 @@ class Loader {
     };
     const auto flagged = [&](const std::string& content, const std::optional<AddedToken>& flags) {
       AddedToken token = flags.value_or(AddedToken{content, false, false, false, false, true});
+      // Transformer-XL looks for them when the text is in lower case.
+      if (class_->model == ModelKind::transfo_xl && build_.flag("lower_case", false)) token.normalized = true;
       if (is_named(content)) token.special = true;
       return token;
     };

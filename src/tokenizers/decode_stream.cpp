@@ -58,6 +58,10 @@ std::string DecodeStream::put(int32_t id) {
   // A token that is left out does not end the run of bytes it stands in.
   if (token && !(options_.skip_special_tokens && tokenizer_.is_special(id))) in_bytes_ = is_byte_token(*token);
   if (in_bytes_) return {};
+  const auto& decoder = tokenizer_.impl_->decoder;
+  const bool is_moses = decoder && std::holds_alternative<MosesDecoder>(decoder->value);
+  // These join what stands around them, in ways that depend on all that follow.
+  if (is_moses && token && (*token == "@-@" || *token == "@,@" || *token == "@.@")) return {};
   std::size_t certain = text.size();
   while (std::string_view(text).substr(0, certain).ends_with(kReplacement)) certain -= kReplacement.size();
   // Python's tokenizers strip what they make, and CTRL's joins what ends in "@@" with what follows.
@@ -72,7 +76,8 @@ std::string DecodeStream::put(int32_t id) {
     while (certain > 0 && (static_cast<unsigned char>(text[certain]) & 0xC0) == 0x80) --certain;
   }
   std::string out = emit(text, certain);
-  if (ids_.size() >= longest_) forget_old(text);
+  // Whether a quotation mark opens or closes depends on all before it.
+  if (ids_.size() >= longest_ && !is_moses) forget_old(text);
   return out;
 }
 

@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "moses.hpp"
 #include "python_text.hpp"
+#include "regex.hpp"
 #include "sentencepiece_processor.hpp"
 #include "text_cleanup.hpp"
 #include "transformers/base/error.hpp"
+#include "transformers/tokenizers/unicode.hpp"
 
 namespace transformers {
 namespace {
@@ -78,6 +81,59 @@ void CTRL::tokenize(std::string_view word, std::vector<Token>& out) const {
     const int32_t id = vocab.find(token);
     out.push_back({id < 0 ? unknown_id_ : id, id < 0 ? unk_token : std::move(token), symbols[i].begin, symbols[i].end});
   }
+}
+
+void TransfoXL::finish(const std::vector<std::string>& protected_words, const std::string& where) {
+  unk_token_ = vocab.find("<UNK>") >= 0 ? "<UNK>" : "<unk>";
+  unknown_id(vocab, unk_token_, where);
+  for (const std::string& word : protected_words) {
+    protected_.push_back(std::make_shared<const Regex>("(?i:" + word + ')'));
+  }
+}
+
+void TransfoXL::tokenize(std::string_view text, std::vector<Token>& out) const {
+  const std::string_view line = python::strip(text);
+  std::vector<std::string> words;
+  if (splits) {
+    words = moses::tokenize(line, protected_);
+  } else {
+    for (std::size_t i = 0; i < line.size();) {
+      const std::size_t begin = i;
+      unicode::next(line, i);
+      words.emplace_back(line.substr(begin, i - begin));
+    }
+  }
+  // Moses rewrites the text: where a word stood in it is not known.
+  for (std::string& word : words) {
+    const int32_t id = vocab.find(word);
+    out.push_back({id < 0 ? vocab.find(unk_token_) : id, id < 0 ? unk_token_ : std::move(word), 0, text.size()});
+  }
+}
+
+void MosesDecoder::fields(FieldVisitor&) {
+  throw Error(ErrorCode::unsupported, "a decoder of type Moses is made from a vocabulary of Transformer-XL only");
+}
+
+std::vector<std::string> MosesDecoder::decode(std::vector<std::string> tokens) const {
+  std::string text;
+  std::size_t begin = 0;
+  bool any = false;
+  const auto put = [&](std::string_view part) {
+    if (any) text += ' ';
+    text += part;
+    any = true;
+  };
+  for (std::size_t i = 0; i <= tokens.size(); ++i) {
+    const bool is_end = i == tokens.size();
+    if (!is_end && !std::binary_search(added_tokens.begin(), added_tokens.end(), tokens[i])) continue;
+    if (i > begin) {
+      const std::string words = moses::detokenize(std::span(tokens).subspan(begin, i - begin));
+      if (!words.empty() || is_end) put(words);
+    }
+    if (!is_end) put(tokens[i]);
+    begin = i + 1;
+  }
+  return {text};
 }
 
 }  // namespace transformers

@@ -588,6 +588,46 @@ void build_ctrl(ClassBuild& b) {
       {Decoder{std::move(spaces)}, Decoder{Fuse{}}, Decoder{Replace{Pattern::string("@@ "), ""}},
        Decoder{Replace{Pattern::regular_expression("\\A[\\s\\x1C-\\x1F]+|[\\s\\x1C-\\x1F]+\\z"), ""}}}}};
 }
+std::vector<std::string> extra_transfo_xl(const ClassBuild&) { return {"<formula>"}; }
+void build_transfo_xl(ClassBuild& b) {
+  if (const std::string language = b.text("language").value_or("en"); language != "en") {
+    throw Error(ErrorCode::unsupported, "words of the language " + quote(language) + ": only those of \"en\"",
+                b.where + ": language");
+  }
+  TransfoXL model;
+  if (b.flag("lower_case", false)) b.impl.normalizer = normalizer(Lowercase{});
+  model.splits = b.text("delimiter").value_or(" ") != "";
+  model.vocab = std::move(b.vocab);
+  b.impl.model.value = std::move(model);
+}
+// When all special tokens are known: Moses cuts none of them, and they stand by themselves in a decoded text unless the
+// vocabulary has them.
+void finish_transfo_xl(ClassBuild& b) {
+  std::vector<std::string> special = b.impl.other_special_tokens;
+  for (const auto& token : b.impl.special_tokens) {
+    if (token) special.push_back(*token);
+  }
+  std::vector<std::string> uncut = special;
+  if (const Value* given = b.config.find("never_split"); given && given->is_array()) {
+    uncut.clear();
+    for (const Value& word : given->as_array()) {
+      if (word.is_string()) uncut.push_back(word.as_string());
+    }
+  }
+  auto& model = std::get<TransfoXL>(b.impl.model.value);
+  model.finish(uncut, b.model_where);
+  MosesDecoder d;
+  for (const auto& [id, token] : b.impl.added.by_id()) {
+    const bool is_special = std::find(special.begin(), special.end(), token.content) != special.end();
+    const bool is_extra = std::find(b.impl.other_special_tokens.begin(), b.impl.other_special_tokens.end(),
+                                    token.content) != b.impl.other_special_tokens.end();
+    if (!is_special || (is_extra && model.vocab.find(token.content) < 0)) d.added_tokens.push_back(token.content);
+  }
+  std::sort(d.added_tokens.begin(), d.added_tokens.end());
+  b.impl.decoder = Decoder{std::move(d)};
+  b.impl.model_input_names = {"input_ids"};
+  set_template(b, {"$A"}, {"$A", "$B:1"});
+}
 void finish_ctrl(ClassBuild& b) { set_template(b, {"$A"}, {"$A", "$B"}); }
 
 // ---- the table ------------------------------------------------------------------------------------------------
@@ -666,6 +706,8 @@ constexpr TokenizerClass kClasses[] = {
     {"Siglip2Tokenizer", K::bpe, kGemmaTokens, true, false, build_siglip2},
     {"SqueezeBertTokenizer", K::word_piece, kBertTokens, false, true, build_bert, finish_bert},
     {"T5Tokenizer", K::unigram, "eos=</s> unk=<unk> pad=<pad>", false, false, build_t5, finish_t5, extra_t5},
+    {"TransfoXLTokenizer", K::transfo_xl, "unk=<unk> eos=<eos>", false, false, build_transfo_xl, finish_transfo_xl,
+     extra_transfo_xl},
     {"WhisperTokenizer", K::bpe, kGptTokens, false, false, build_gpt2, finish_whisper},
     {"XGLMTokenizer", K::unigram, "bos=<s> eos=</s> sep=</s> cls=<s> unk=<unk> pad=<pad>", false, false, build_xglm,
      finish_xglm, extra_xglm},
@@ -782,6 +824,7 @@ constexpr std::pair<std::string_view, std::string_view> kRegistered[] = {
      "decoder molmo molmo2 nemo_speechlm nemotron nvfp4 nystromformer olmo2 olmo3 olmo_hybrid opencua "
      "openvla paddleocr_vl pegasus_x persimmon phi3 phi3_v phimoe pix2struct pixtral pocket_tts smolvlm "
      "stablelm step3_vl umt5 vipllava voxtral voxtral_realtime xlm-roberta-xl"},
+    {"TransfoXLTokenizer", "transfo-xl"},
     {"UdopTokenizer", "udop"},
     {"VideoPrismTokenizer", "videoprism"},
     {"VitsTokenizer", "vits"},

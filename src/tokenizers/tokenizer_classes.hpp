@@ -19,8 +19,9 @@
 
 namespace transformers {
 
-// `sentencepiece` and `ctrl` are the classes that transformers runs in Python; they do not look at tokenizer.json.
-enum class ModelKind : uint8_t { as_it_stands, word_piece, bpe, unigram, sentencepiece, ctrl };
+// `sentencepiece`, `ctrl` and `transfo_xl` are the classes that transformers runs in Python; they do not look at
+// tokenizer.json.
+enum class ModelKind : uint8_t { as_it_stands, word_piece, bpe, unigram, sentencepiece, ctrl, transfo_xl };
 
 // What a recipe has at hand.
 struct ClassBuild {

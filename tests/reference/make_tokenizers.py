@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes tests/data/tokenizers/<case>/: tokenizers in every spelling and what Hugging Face answers with them.
 
-Usage: python tests/reference/make_tokenizers.py [--only GLOB] [--vocabs DIR]    (environment: tests/reference/README.md)
+Usage: python tests/reference/make_tokenizers.py [--only GLOB] [--vocabs DIR]    (environment: tests/reference/README.md;
+with transformers 4.57.6 and sacremoses 0.2.0 the classes that 5.x has removed)
 
 A case is a directory that AutoTokenizer.from_pretrained loads (tokenizer.json, or vocab.txt alone), case.json and
 expected.jsonl, one JSON object a line:
@@ -24,6 +25,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from corpus import PLAIN, PROSE, SPECIALS, texts
 
 TRANSFORMERS = "5.23.0"
+OLD = "4.57.6"  # for the classes that 5.x has removed
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "tokenizers")
 CORPUS = texts()
 NAMED = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]"}
@@ -128,9 +130,9 @@ def small_vocab_lines():
 CASES = {}
 
 
-def case(name, make, note="", full=False, subset=4, extra=()):
+def case(name, make, note="", full=False, subset=4, extra=(), version=TRANSFORMERS):
     """make() -> {file name: dict (written as JSON) or str}. full: every text; else every subset-th, and `extra` always."""
-    CASES[name] = dict(make=make, note=note, full=full, subset=subset, extra=list(extra))
+    CASES[name] = dict(make=make, note=note, full=full, subset=subset, extra=list(extra), version=version)
 
 
 def config(tokenizer_class="BertTokenizer", **more):
@@ -381,6 +383,23 @@ def ctrl_files():
 case("python-ctrl", ctrl_files, "class CTRLTokenizer: @@", subset=5, extra=["a\nb \n\n c\n", "Links hello@@ there @@ x", "x\u00a0y\x1cz"])
 
 
+def transfo_xl_words():
+    """The words of the corpus as Moses cuts them, the common ones in front."""
+    import sacremoses
+
+    cut, normal = sacremoses.MosesTokenizer("en"), sacremoses.MosesPunctNormalizer("en")
+    words = collections.Counter(w for t in [*CORPUS, *MOSES] for w in cut.tokenize(normal.normalize(t), aggressive_dash_splits=True, escape=False))
+    return "\n".join(["<eos>", "<unk>", "@,@", "@.@", *(w for w, n in words.most_common(700) if "eos" not in w)]) + "\n"
+
+
+MOSES = ["Mr. Smith isn't here. He paid $5,000.50, i.e. 3 U.S.A. dollars...", "a-b-c, x--y well-known", "It's 'quoted' \"text, here\". The Jones' house.' ", "<unk> a <EOS> b <eos>x<formula> y", "No. 5 and No. x pp. 3 Art. 4th.",
+         "e.g. this.. that... and ....", "DOTMULTI THISISPROTECTED000 <Unk>", "(a) [b] {c} 50 % of n\u00ba\u00a05, 10\u00a0cm ?\u00a0!", "1,2,3, a,b ,c, 4,", " &amp; &lt; ``x'' `y` \u201cz\u201d \u2018w\u2019 \u00ab\u00a0v\u00a0\u00bb \u2026 \u2014 \u2013 \u00b4",
+         "don't I'LL '90s 5's x'y'z '' ' a.'", "10 000\u00a0000 1\u00a02\u00a03", "\"a,\" b\".\" \",.\"", "\u4e2d\u6587 , \u65e5 \u672c"]
+for name, settings in (("python-transfo-xl", {}), ("python-transfo-xl-lower", {"lower_case": True, "additional_special_tokens": ["<formula>", "<x.y>"]})):
+    case(name, lambda settings=settings: {"vocab.txt": transfo_xl_words(), "tokenizer_config.json": {"tokenizer_class": "TransfoXLTokenizer", **settings}, "config.json": {"model_type": "transfo-xl"}},
+         "class TransfoXLTokenizer, which 5.x has removed", subset=5, extra=MOSES, version=OLD)
+
+
 def tiktoken_lines():
     """The ranks of a small byte-level BPE, as tiktoken writes them."""
     spec = trained("BPE", pre_tokenizer={"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}, model={"unk_token": None}, specials=(), size=420, alphabet=ALPHABET)
@@ -402,7 +421,7 @@ class Plain:
     """An encoding of a tokenizer that runs in Python, which knows no offsets."""
 
     def __init__(self, tok, e):
-        self.ids, self.attention_mask = list(e["input_ids"]), list(e["attention_mask"])
+        self.ids, self.attention_mask = list(e["input_ids"]), list(e.get("attention_mask", []))
         self.tokens = tok.convert_ids_to_tokens(self.ids)
         self.special_tokens_mask = list(e.get("special_tokens_mask", []))
         self.type_ids = [0] * len(self.ids)
@@ -575,15 +594,15 @@ def main():
     ap.add_argument("--vocabs", default=OUT, help="where bert-base-{uncased,cased}/vocab.txt are taken from (default: the committed copies)")
     args = ap.parse_args()
     VOCABS = args.vocabs
-    if transformers.__version__ != TRANSFORMERS:
-        sys.exit(f"error: transformers {TRANSFORMERS} is pinned, found {transformers.__version__}")
+    if transformers.__version__ not in (TRANSFORMERS, OLD):
+        sys.exit(f"error: transformers {TRANSFORMERS} or {OLD} is pinned, found {transformers.__version__}")
     transformers.logging.set_verbosity_error()
     os.makedirs(OUT, exist_ok=True)
     write(os.path.join(OUT, "corpus.jsonl"), "".join(json.dumps(t) + "\n" for t in CORPUS))
     for name in CASES:
-        if fnmatch.fnmatch(name, args.only):
+        if fnmatch.fnmatch(name, args.only) and CASES[name]["version"] == transformers.__version__:
             make_case(name)
-    if args.only in ("*", "token-texts"):
+    if transformers.__version__ == TRANSFORMERS and args.only in ("*", "token-texts"):
         make_token_texts()
 
 

@@ -102,6 +102,29 @@ TEST(AutoTokenizer, ScoresAreReadAsTheClassReadsThem) {
   EXPECT_NE(t5.find("[\"a\",-3.9832680225372314]"), std::string::npos) << t5;
 }
 
+TEST(AutoTokenizer, TransformerXLsVocabulary) {
+  const auto make = [](std::string config, std::string vocab = "<eos>\n<unk> 3\nthe\n@-@\nthe\n'\n") {
+    return load({{"vocab.txt", std::move(vocab)},
+                 {"config.json", R"({"model_type": "transfo-xl"})"},
+                 {"tokenizer_config.json", std::move(config)}});
+  };
+  EXPECT_EQ(make("{}")->encode("the x-the<eos>'").ids, (Ids{2, 1, 3, 2, 0, 4}));
+  EXPECT_EQ(make(R"({"delimiter": ""})")->encode("'x").ids, (Ids{4, 1}));
+  EXPECT_ERROR(ErrorCode::unsupported,
+               "words of the language \"fr\": only those of \"en\" (tokenizer_config.json: language)",
+               make(R"({"language": "fr"})"));
+  EXPECT_ERROR(ErrorCode::corrupt_file, "line 2 has no word (vocab.txt)", make("{}", "<unk>\n \nthe\n"));
+  EXPECT_ERROR(ErrorCode::corrupt_file, "\"<unk>\" is not in the vocabulary (vocab.txt)", make("{}", "the\n"));
+  EXPECT_ERROR(ErrorCode::corrupt_file, "invalid UTF-8 (vocab.txt)", make("{}", "\xFF\n"));
+  std::string many;
+  for (int i = 0; i <= 1000; ++i) many += "<Unk> ";
+  EXPECT_ERROR(ErrorCode::limit, "1001 protected words in one text: at most 1000", make("{}")->encode(many));
+  EXPECT_ERROR(
+      ErrorCode::unsupported,
+      "a pickled vocabulary is not read: write its words (idx2sym) to vocab.txt, one a line, in order (vocab.pkl)",
+      load({{"vocab.pkl", "x"}, {"config.json", R"({"model_type": "transfo-xl"})"}}));
+}
+
 TEST(AutoTokenizer, AddedTokensOfEveryFile) {
   const auto t =
       load({{"vocab.txt", kVocab},

@@ -114,7 +114,7 @@ struct TCPP_API DecoderSequence {
 struct TCPP_API Decoder {
   static constexpr std::string_view stage = "decoder";
   std::variant<WordPieceDecoder, Fuse, StripDecoder, Replace, ByteLevelDecoder, MetaspaceDecoder, BPEDecoder, CTC,
-               ByteFallback, SentencePieceDecoder, DecoderSequence>
+               ByteFallback, SentencePieceDecoder, MosesDecoder, DecoderSequence>
       value;
 
   std::vector<std::string> decode_chain(std::vector<std::string> tokens) const {

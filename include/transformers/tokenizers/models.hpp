@@ -90,7 +90,7 @@ struct TCPP_API WordLevel {
 
 struct TCPP_API TokenizerModel {
   static constexpr std::string_view stage = "model";
-  std::variant<WordPiece, WordLevel, BPE, Unigram, SentencePiece, CTRL> value;
+  std::variant<WordPiece, WordLevel, BPE, Unigram, SentencePiece, CTRL, TransfoXL> value;
 
   void tokenize(std::string_view word, std::vector<Token>& out) const {
     std::visit([&](const auto& m) { m.tokenize(word, out); }, value);

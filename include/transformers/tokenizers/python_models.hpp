@@ -1,8 +1,9 @@
 // What it is: the models of the tokenizers that transformers runs in Python, which have no tokenizer.json: the
-// SentencePiece library's own algorithms with a vocabulary beside them (Marian, M2M100), and CTRL's BPE.
-// Where it stands: tokenizers, models of stage 3 (models.hpp lists them) and the decoder of the first.
-// Usage: AutoTokenizer makes them from source.spm, target.spm and vocab.json; from vocab.json and merges.txt.
-// Source: transformers 5.23 models/{marian,m2m_100,ctrl}/tokenization_*.py; sentencepiece 0.2.
+// SentencePiece library's own algorithms with a vocabulary beside them (Marian, M2M100), CTRL's BPE and
+// Transformer-XL's words. Where it stands: tokenizers, models of stage 3 (models.hpp lists them) and the decoder of the
+// first. Usage: AutoTokenizer makes them from source.spm, target.spm and vocab.json; from vocab.json and merges.txt;
+// from vocab.txt. Source: transformers 5.23 models/{marian,m2m_100,ctrl}/tokenization_*.py; sentencepiece 0.2;
+// transformers 4.57.6 models/deprecated/transfo_xl/tokenization_transfo_xl.py.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 
 namespace transformers {
 
+class Regex;                   // src/tokenizers/regex.hpp
 class SentencePieceProcessor;  // src/tokenizers/sentencepiece_processor.hpp
 
 // Normalizes and cuts a whole text itself; the pieces are looked up in a vocabulary of their own.
@@ -60,6 +62,32 @@ struct TCPP_API CTRL {
 
  private:
   int32_t unknown_id_ = -1;
+};
+
+// Words cut by Moses' rules for English, each a token or unknown.
+struct TCPP_API TransfoXL {
+  static constexpr std::string_view type = "TransfoXL";
+  bool splits = true;  // false, with an empty delimiter: every character is a word
+  Vocab vocab;
+
+  // `protected_words`, regular expressions, are not cut in any case. Error(corrupt_file) when the vocabulary has
+  // neither
+  // "<UNK>" nor "<unk>", or for such a word that is no regular expression.
+  void finish(const std::vector<std::string>& protected_words, const std::string& where);
+  void tokenize(std::string_view text, std::vector<Token>& out) const;
+
+ private:
+  std::string unk_token_;
+  std::vector<std::shared_ptr<const Regex>> protected_;
+};
+
+// The words of a text put together by Moses' rules; added tokens stand by themselves.
+struct TCPP_API MosesDecoder {
+  static constexpr std::string_view type = "Moses";
+  std::vector<std::string> added_tokens;  // sorted
+
+  void fields(FieldVisitor& f);  // Error(unsupported): no tokenizer.json has one
+  std::vector<std::string> decode(std::vector<std::string> tokens) const;
 };
 
 }  // namespace transformers
