@@ -407,16 +407,37 @@ TEST_P(LogitsReference, EncoderOutputsStandForTheirSource) {
 TEST_P(LogitsReference, KeptLogitsEqualThoseOfAllRows) {
   const Case c = read_case(GetParam());
   const auto model = PretrainedModel::from_pretrained(c.directory);
-  if (model->head() != Head::causal_lm && model->head() != Head::seq2seq_lm) GTEST_SKIP() << "no language model";
+  if (model->head() != Head::causal_lm && model->head() != Head::seq2seq_lm && model->head() != Head::masked_lm) {
+    GTEST_SKIP() << "no language model";
+  }
   const Batch batch = make_batch(c.inputs, model->batch_rules());
   Workspace whole_workspace, workspace;
   const ModelOutput whole = model->forward(batch, whole_workspace);
-  const std::vector<int32_t> rows{static_cast<int32_t>(batch.tokens() - 1), 0, 2, 2};
-  const ModelOutput kept = model->forward(batch, workspace, {.logits_to_keep = rows});
-  ASSERT_EQ(kept.logits->count, 4);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::span<const float> want = whole.logits->row(rows[i]), got = kept.logits->row(static_cast<int64_t>(i));
-    EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size_bytes()), 0) << "row " << rows[i];
+  const int32_t last = static_cast<int32_t>(batch.tokens() - 1);
+  for (const std::vector<int32_t>& rows : {std::vector<int32_t>{last, 0, 2, 2}, {0, 2, last}}) {
+    const ModelOutput kept = model->forward(batch, workspace, {.logits_to_keep = rows});
+    ASSERT_EQ(kept.logits->count, static_cast<int64_t>(rows.size()));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const std::span<const float> want = whole.logits->row(rows[i]), got = kept.logits->row(static_cast<int64_t>(i));
+      EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size_bytes()), 0) << "row " << rows[i];
+    }
+  }
+}
+
+// A head that reads one row of each sequence has the rest of the last layer computed for those rows alone, unless
+// hidden states are asked for: with the same bits.
+TEST_P(LogitsReference, LogitsAreThoseBesideHiddenStates) {
+  const Case c = read_case(GetParam());
+  const auto model = PretrainedModel::from_pretrained(c.directory);
+  const Batch batch = make_batch(c.inputs, model->batch_rules());
+  Workspace whole_workspace, workspace;
+  const ModelOutput whole = model->forward(batch, whole_workspace, {.output_hidden_states = true});
+  const ModelOutput alone = model->forward(batch, workspace);
+  if (!alone.logits) GTEST_SKIP() << "no logits";
+  ASSERT_EQ(alone.logits->count, whole.logits->count);
+  for (int64_t i = 0; i < alone.logits->count; ++i) {
+    const std::span<const float> want = whole.logits->row(i), got = alone.logits->row(i);
+    EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size_bytes()), 0) << "row " << i;
   }
 }
 

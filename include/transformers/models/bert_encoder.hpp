@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "transformers/nn/linear.hpp"
 #include "transformers/nn/mlp.hpp"
 #include "transformers/nn/norm.hpp"
+#include "transformers/nn/rows.hpp"
 
 namespace transformers::bert {
 
@@ -139,11 +141,13 @@ struct BertLayer {
   }
 
   // hidden [tokens, hidden_size], in place. `args` is what else the attention takes into account (a bias, a window);
-  // `past`, where it is a decoder's, has a place for the layer of number `layer`.
+  // `past`, where it is a decoder's, has a place for the layer of number `layer`. `rows`: see finish_rows().
   void forward(float* hidden, const Batch& batch, const Scratch& s, const AttentionArgs& args = {},
-               Cache* past = nullptr, int64_t layer = 0) const {
+               Cache* past = nullptr, int64_t layer = 0, std::span<const int32_t> rows = {}) const {
     self.forward(hidden, batch, s.qkv, args, past, layer);
-    finish(hidden, batch.tokens(), s);
+    const int64_t width = attention_output.in_features();
+    finish_rows(rows, batch.tokens(), hidden, width, s.qkv, 3 * width,
+                [&](int64_t count) { finish(hidden, count, s); });
   }
 
   // What follows the attention, whose context is in s.qkv.
@@ -157,15 +161,17 @@ struct BertLayer {
 };
 
 // Layers one after another, under any names: BERT's relatives derive theirs from BertLayer.
-// hidden [tokens, hidden_size], in place.
+// hidden [tokens, hidden_size], in place; of the last layer only `rows` if there are any.
 template <class Layer>
 void run_layers(const std::vector<Layer>& layers, float* hidden, int64_t hidden_size, const Batch& batch, Workspace& ws,
-                std::vector<OutputTensor>* hidden_states, const AttentionArgs& args = {}, Cache* past = nullptr) {
+                std::vector<OutputTensor>* hidden_states, const AttentionArgs& args = {}, Cache* past = nullptr,
+                std::span<const int32_t> rows = {}) {
   record_hidden_state(hidden_states, hidden, batch.tokens(), hidden_size, ws);
   if (layers.empty()) return;
   const BertLayer::Scratch scratch = layers.front().scratch(batch.tokens(), ws);
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    layers[i].forward(hidden, batch, scratch, args, past, static_cast<int64_t>(i));
+    layers[i].forward(hidden, batch, scratch, args, past, static_cast<int64_t>(i),
+                      i + 1 == layers.size() ? rows : std::span<const int32_t>());
     record_hidden_state(hidden_states, hidden, batch.tokens(), hidden_size, ws);
   }
 }
@@ -184,13 +190,13 @@ class BertBackbone {
     w("encoder.layer", layers_);
   }
 
-  // [tokens, hidden_size]
+  // [tokens, hidden_size]; `rows`: those that are read, empty for all.
   const float* forward(const Batch& batch, Workspace& ws, const ForwardOptions& options,
-                       std::vector<OutputTensor>* hidden_states) const {
+                       std::vector<OutputTensor>* hidden_states, std::span<const int32_t> rows = {}) const {
     float* hidden = ws.floats(batch.tokens() * config_.hidden_size);
     embeddings_.forward(batch, hidden);
     run_layers(layers_, hidden, config_.hidden_size, batch, ws, hidden_states, config_.attention_args(batch),
-               options.past_key_values);
+               options.past_key_values, rows);
     return hidden;
   }
 

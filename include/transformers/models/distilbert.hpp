@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "transformers/nn/mlp.hpp"
 #include "transformers/nn/norm.hpp"
 #include "transformers/nn/positions.hpp"
+#include "transformers/nn/rows.hpp"
 
 namespace transformers::distilbert {
 
@@ -110,14 +112,16 @@ struct TransformerBlock {
     w("output_layer_norm", output_layer_norm);
   }
 
-  // hidden [tokens, dim], in place.
-  void forward(float* hidden, const Batch& batch, const Scratch& s) const {
-    const int64_t tokens = batch.tokens();
+  // hidden [tokens, dim], in place. `rows`: see finish_rows().
+  void forward(float* hidden, const Batch& batch, const Scratch& s, std::span<const int32_t> rows = {}) const {
+    const int64_t dim = out_lin.in_features();
     attention.forward(hidden, batch, s.qkv);
-    out_lin.forward(s.qkv, tokens, hidden, {.input_stride = 3 * out_lin.in_features(), .residual = hidden});
-    sa_layer_norm.forward(hidden, tokens, hidden);
-    ffn.forward(hidden, tokens, s.ffn);
-    output_layer_norm.forward(hidden, tokens, hidden);
+    finish_rows(rows, batch.tokens(), hidden, dim, s.qkv, 3 * dim, [&](int64_t count) {
+      out_lin.forward(s.qkv, count, hidden, {.input_stride = 3 * dim, .residual = hidden});
+      sa_layer_norm.forward(hidden, count, hidden);
+      ffn.forward(hidden, count, s.ffn);
+      output_layer_norm.forward(hidden, count, hidden);
+    });
   }
 };
 
@@ -137,8 +141,9 @@ class DistilBert {
     w("transformer.layer", layers_);
   }
 
-  // [tokens, dim]
-  const float* forward(const Batch& batch, Workspace& ws, std::vector<OutputTensor>* hidden_states) const {
+  // [tokens, dim]; `rows`: those that are read, empty for all.
+  const float* forward(const Batch& batch, Workspace& ws, std::vector<OutputTensor>* hidden_states,
+                       std::span<const int32_t> rows = {}) const {
     const int64_t tokens = batch.tokens();
     float* hidden = ws.floats(tokens * dim_);
     const int64_t wide = layers_.empty() ? 0 : layers_.front().ffn.scratch_floats(tokens);
@@ -146,7 +151,7 @@ class DistilBert {
     embeddings_.forward(batch, hidden);
     record_hidden_state(hidden_states, hidden, tokens, dim_, ws);
     for (const TransformerBlock& layer : layers_) {
-      layer.forward(hidden, batch, scratch);
+      layer.forward(hidden, batch, scratch, &layer == &layers_.back() ? rows : std::span<const int32_t>());
       record_hidden_state(hidden_states, hidden, tokens, dim_, ws);
     }
     return hidden;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,9 +64,9 @@ class Electra {
     w("encoder.layer", layers_);
   }
 
-  // [tokens, hidden_size]
+  // [tokens, hidden_size]; `rows`: those that are read, empty for all.
   const float* forward(const Batch& batch, Workspace& ws, const ForwardOptions& options,
-                       std::vector<OutputTensor>* hidden_states) const {
+                       std::vector<OutputTensor>* hidden_states, std::span<const int32_t> rows = {}) const {
     const int64_t tokens = batch.tokens();
     float* hidden = ws.floats(tokens * config_.hidden_size);
     if (embeddings_project_) {
@@ -76,7 +77,7 @@ class Electra {
       embeddings_.forward(batch, hidden);
     }
     bert::run_layers(layers_, hidden, config_.hidden_size, batch, ws, hidden_states, config_.attention_args(batch),
-                     options.past_key_values);
+                     options.past_key_values, rows);
     return hidden;
   }
 
@@ -171,7 +172,7 @@ class ElectraForMultipleChoice : public EncoderModel<Electra> {
  protected:
   ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
     ModelOutput out;
-    const float* hidden = encode(batch, ws, options, out);
+    const float* hidden = encode(batch, ws, options, out, batch.pooled_rows);
     const int64_t sequences = batch.batch_size();
     float* vector = pooled_ == BatchRules::Pooled::all ? mean(hidden, batch, ws) : pooled_tokens(hidden, batch, ws);
     if (summary_) {

@@ -70,15 +70,32 @@ class EncoderModel : public PretrainedModel {
   std::string_view base_model_prefix() const noexcept override { return Backbone::base_model_prefix; }
 
  protected:
-  const float* encode(const Batch& batch, Workspace& ws, const ForwardOptions& options, ModelOutput& out) const {
+  // The last hidden state, [tokens, hidden_size]. `rows` are those that the caller reads, empty for all: encoders that
+  // can (they take one argument more) leave the others out of the last layer.
+  const float* encode(const Batch& batch, Workspace& ws, const ForwardOptions& options, ModelOutput& out,
+                      std::span<const int32_t> rows = {}) const {
     std::vector<OutputTensor>* const hidden_states = options.output_hidden_states ? &out.hidden_states : nullptr;
+    if (hidden_states != nullptr || !rise(rows)) rows = {};
     if constexpr (kEncoderDecoder) {
       return backbone_.forward(batch, ws, options, out);
+    } else if constexpr (requires { backbone_.forward(batch, ws, options, hidden_states, rows); }) {
+      return backbone_.forward(batch, ws, options, hidden_states, rows);
     } else if constexpr (kDecoder) {
       return backbone_.forward(batch, ws, options, hidden_states);
+    } else if constexpr (requires { backbone_.forward(batch, ws, hidden_states, rows); }) {
+      return backbone_.forward(batch, ws, hidden_states, rows);
     } else {
       return backbone_.forward(batch, ws, hidden_states);
     }
+  }
+  // Whether each row comes behind the one before; those below 0 are none.
+  static bool rise(std::span<const int32_t> rows) {
+    int32_t last = -1;
+    for (const int32_t row : rows) {
+      if (row >= 0 && row <= last) return false;
+      last = std::max(last, row);
+    }
+    return true;
   }
   // Width of what the backbone gives.
   int64_t hidden_size() const noexcept {
@@ -257,7 +274,7 @@ class PooledClassifier : public EncoderModel<Backbone> {
   }
   ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
     ModelOutput out;
-    const float* hidden = this->encode(batch, ws, options, out);
+    const float* hidden = this->encode(batch, ws, options, out, batch.pooled_rows);
     out.logits = this->sequence_output(classify(hidden, batch, ws), classifier_.out_features(), batch);
     return out;
   }
@@ -295,7 +312,7 @@ class MultipleChoiceModel : public PooledClassifier<Backbone, Pooler> {
  protected:
   ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
     ModelOutput out;
-    const float* hidden = this->encode(batch, ws, options, out);
+    const float* hidden = this->encode(batch, ws, options, out, batch.pooled_rows);
     out.logits = this->choice_output(this->classify(hidden, batch, ws), batch);
     return out;
   }
@@ -427,7 +444,7 @@ class MaskedLanguageModel : public EncoderModel<Backbone> {
  protected:
   ModelOutput compute(const Batch& batch, Workspace& ws, const ForwardOptions& options) const override {
     ModelOutput out;
-    const float* hidden = this->encode(batch, ws, options, out);
+    const float* hidden = this->encode(batch, ws, options, out, options.logits_to_keep);
     out.logits = this->kept_output(hidden, head_, options.logits_to_keep, batch, ws);
     return out;
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -72,13 +73,16 @@ class MPNet {
     w("encoder.relative_attention_bias", relative_attention_bias_);
   }
 
-  // [tokens, hidden_size]. Token types, which a BERT tokenizer may have made, are not looked at.
-  const float* forward(const Batch& batch, Workspace& ws, std::vector<OutputTensor>* hidden_states) const {
+  // [tokens, hidden_size]; `rows`: those that are read, empty for all. Token types, which a BERT tokenizer may have
+  // made, are not looked at.
+  const float* forward(const Batch& batch, Workspace& ws, std::vector<OutputTensor>* hidden_states,
+                       std::span<const int32_t> rows = {}) const {
     float* hidden = ws.floats(batch.tokens() * hidden_size_);
     embed_tokens(batch, word_embeddings_, hidden);
     position_embeddings_.forward(batch.position_ids, hidden, "position_ids", /*accumulate=*/true);
     layer_norm_.forward(hidden, batch.tokens(), hidden);
-    bert::run_layers(layers_, hidden, hidden_size_, batch, ws, hidden_states, relative_attention_bias_.args(batch));
+    bert::run_layers(layers_, hidden, hidden_size_, batch, ws, hidden_states, relative_attention_bias_.args(batch),
+                     nullptr, rows);
     return hidden;
   }
 
