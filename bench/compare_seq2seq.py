@@ -133,6 +133,14 @@ def make_ctranslate2(directory):
     words = Words(AutoConfig.from_pretrained(directory / "model"))
 
     class Converter(TransformersConverter):
+        def load_model(self, model_class, model_name_or_path, **kwargs):
+            model = super().load_model(model_class, model_name_or_path, **kwargs)
+            # Members that the converter reads and transformers 5 no longer writes: BART's layers are post-norm.
+            for name, value in (("normalize_before", False), ("normalize_embedding", True)):
+                if not hasattr(model.config, name):
+                    setattr(model.config, name, value)
+            return model
+
         def load_tokenizer(self, tokenizer_class, model_name_or_path, **kwargs):
             return words
 

@@ -49,7 +49,6 @@ struct Job {
   std::vector<std::vector<int64_t>> rows;   // the ids of `live`
   std::vector<RandomGenerator> generators;  // of `sequences`; with beam search one
   std::unique_ptr<BeamSearch> beams;
-  std::vector<float> scores;  // [live, vocab_size], reused
 
   // What a step leaves: row i of the cache goes on from row sources[i]; tokens are those of `rows`' ends.
   std::vector<int64_t> sources;
@@ -544,12 +543,12 @@ class Engine::Impl {
     try {
       const ModelOutput out = forward(batch, filling_cache_, rows);
       const OutputTensor logits = *out.logits;
-      std::vector<const float*> of_job;
+      std::vector<float*> of_job;
       bool complete = true;
       for (std::size_t i = 0; i < jobs.size(); ++i) {
         jobs[i]->fed += counts[i];
         complete &= jobs[i]->fed == static_cast<int64_t>(jobs[i]->prompt.size());
-        of_job.push_back(logits.row(static_cast<int64_t>(i)).data());
+        of_job.push_back(own_row(logits, static_cast<int64_t>(i)));
       }
       if (!complete) return;  // one job: the others of a group fit into one pass
       for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -634,10 +633,10 @@ class Engine::Impl {
       return retire(running_, cache_, false);
     }
     const OutputTensor logits = *out->logits;
-    std::vector<const float*> of_job;
+    std::vector<float*> of_job;
     int64_t row = 0;
     for (auto& job : running_) {
-      of_job.push_back(logits.row(row).data());
+      of_job.push_back(own_row(logits, row));
       row += job->width() + static_cast<int64_t>(job->draft.size());
     }
     advance(running_, of_job, logits.width, false);
@@ -735,9 +734,12 @@ class Engine::Impl {
     job.sequences.resize(count);
   }
 
+  // The memory is the workspace's, which is this engine's own, and nobody else reads it before the next pass.
+  static float* own_row(const OutputTensor& logits, int64_t row) { return const_cast<float*>(logits.row(row).data()); }
+
   // The next tokens of all jobs from their logits, [width, vocab_size] each, or [1, vocab_size] for `first`. Jobs are
   // worked on by several threads; streamers are told afterwards, in this one.
-  static void advance(Jobs& jobs, const std::vector<const float*>& logits, int64_t vocab_size, bool first) {
+  static void advance(Jobs& jobs, const std::vector<float*>& logits, int64_t vocab_size, bool first) {
     parallel_for(static_cast<int64_t>(jobs.size()), [&](int64_t i) {
       Job& job = *jobs[static_cast<std::size_t>(i)];
       try {
@@ -757,7 +759,7 @@ class Engine::Impl {
   }
 
   // A token, and behind each that was guessed another.
-  static void choose_all(Job& job, const float* logits, int64_t vocab_size, bool first) {
+  static void choose_all(Job& job, float* logits, int64_t vocab_size, bool first) {
     job.made = 0;
     do {
       choose(job, logits + static_cast<int64_t>(job.made) * vocab_size, vocab_size, first);
@@ -766,18 +768,26 @@ class Engine::Impl {
              !job.criteria(job.rows.front()));
   }
 
-  static void choose(Job& job, const float* logits, int64_t vocab_size, bool first) {
+  // What processors make of the logits takes their place, but for those of the first step, which all sequences share.
+  static void choose(Job& job, float* logits, int64_t vocab_size, bool first) {
     const GenerationConfig& config = job.request.config;
     const int64_t width = job.width();
     const bool sample = config.do_sample.value_or(false), keep_scores = config.output_scores.value_or(false);
     const auto logits_of = [&](int64_t row) {
-      return std::span(logits + (first ? 0 : row) * vocab_size, static_cast<std::size_t>(vocab_size));
+      return std::span<const float>(logits + (first ? 0 : row) * vocab_size, static_cast<std::size_t>(vocab_size));
     };
+    if (config.output_logits.value_or(false) && !job.beams) {
+      for (int64_t r = 0; r < width; ++r) {
+        std::vector<float>& kept = job.sequences[job.live[static_cast<std::size_t>(r)]].logits;
+        kept.insert(kept.end(), logits_of(r).begin(), logits_of(r).end());
+      }
+    }
     Scores scores{nullptr, width, vocab_size};
+    std::vector<float> copies;
     const bool untouched = !job.beams && job.processors.empty();
     if (!untouched) {
-      job.scores.resize(static_cast<std::size_t>(width * vocab_size));
-      scores.data = job.scores.data();
+      if (first) copies.resize(static_cast<std::size_t>(width * vocab_size));
+      scores.data = first ? copies.data() : logits;
       for (int64_t r = 0; r < width; ++r) {
         const std::span<const float> from = logits_of(r);
         // Warpers order scores, which NaN has no place in: found here unless it is to be removed.
@@ -785,7 +795,7 @@ class Engine::Impl {
                                                                        : from[static_cast<std::size_t>(argmax(from))];
         if (job.beams) {
           log_softmax(from.data(), vocab_size, top, scores.row(r).data());
-        } else {
+        } else if (first) {
           std::copy(from.begin(), from.end(), scores.row(r).begin());
         }
       }
@@ -803,9 +813,6 @@ class Engine::Impl {
       const int64_t token = sample ? multinomial(row, job.generators[live]) : argmax(row);
       job.rows[static_cast<std::size_t>(r)].push_back(token);
       GeneratedSequence& sequence = job.sequences[live];
-      if (config.output_logits.value_or(false)) {
-        sequence.logits.insert(sequence.logits.end(), logits_of(r).begin(), logits_of(r).end());
-      }
       if (keep_scores) {
         const float score = row[static_cast<std::size_t>(token)];
         sequence.scores.push_back(score);
