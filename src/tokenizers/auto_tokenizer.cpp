@@ -524,19 +524,11 @@ class Loader {
     if (pieces_) {
       build_.model_where = files_.where(sentencepiece_file_);
       const std::vector<SentencePieceModel::Piece> pieces = class_pieces();
-      Value model;
       if (class_->model == ModelKind::unigram) {
-        model = to_unigram_json(pieces);
+        take_pieces(pieces, build_.unigram);
       } else {
-        std::vector<std::string> tokens;
-        for (const auto& piece : pieces) tokens.push_back(piece.text);
-        model = to_bpe_json(tokens);
+        take_pieces(pieces, build_.bpe, build_.vocab, build_.model_where);
       }
-      const Value json = Value::Object{{"added_tokens", Value::Array{}}, {"model", std::move(model)}};
-      TokenizerJson read = read_tokenizer_json(to_json(json), build_.model_where);
-      build_.vocab = std::move(read.vocab);
-      build_.bpe = std::move(read.bpe);
-      build_.unigram = std::move(read.unigram);
       if (!pieces_->precompiled_charsmap.empty()) {
         const Value rules = Value::Object{{"type", std::string(Precompiled::type)},
                                           {"precompiled_charsmap", to_base64(pieces_->precompiled_charsmap)}};

@@ -15,9 +15,7 @@ std::unique_ptr<const ByteLevelPath> ByteLevelPath::make(const Normalizer* norma
                                                          const PreTokenizer* pre_tokenizer,
                                                          const TokenizerModel& any_model) {
   const auto* model = std::get_if<BPE>(&any_model.value);
-  if (!model || !pre_tokenizer) return nullptr;
-  const auto is_set = [](const std::optional<std::string>& s) { return s && !s->empty(); };
-  if (is_set(model->continuing_subword_prefix) || is_set(model->end_of_word_suffix)) return nullptr;
+  if (!model || !pre_tokenizer || model->has_affixes()) return nullptr;
   std::unique_ptr<ByteLevelPath> path(new ByteLevelPath(normalizer, *model));
   const auto* byte_level = std::get_if<ByteLevel>(&pre_tokenizer->value);
   if (const auto* sequence = std::get_if<PreTokenizerSequence>(&pre_tokenizer->value)) {

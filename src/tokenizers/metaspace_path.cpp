@@ -78,11 +78,7 @@ std::unique_ptr<const MetaspacePath> MetaspacePath::make(const Normalizer* norma
   std::unique_ptr<MetaspacePath> path(new MetaspacePath(normalizer));
   path->unigram_ = std::get_if<Unigram>(&model.value);
   path->bpe_ = std::get_if<BPE>(&model.value);
-  const auto is_set = [](const std::optional<std::string>& s) { return s && !s->empty(); };
-  if (!path->unigram_ &&
-      (!path->bpe_ || is_set(path->bpe_->continuing_subword_prefix) || is_set(path->bpe_->end_of_word_suffix))) {
-    return nullptr;
-  }
+  if (!path->unigram_ && (!path->bpe_ || path->bpe_->has_affixes())) return nullptr;
   bool splits = false;
   if (pre_tokenizer) {
     const auto* metaspace = std::get_if<Metaspace>(&pre_tokenizer->value);

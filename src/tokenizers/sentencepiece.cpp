@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "transformers/base/error.hpp"
+#include "transformers/base/value.hpp"
 #include "transformers/tokenizers/unicode.hpp"
 
 namespace transformers {
@@ -165,43 +166,43 @@ SentencePieceModel read_sentencepiece(std::string_view bytes, const std::string&
   return out;
 }
 
-Value to_unigram_json(const std::vector<SentencePieceModel::Piece>& pieces) {
-  Value::Array vocab;
-  for (const auto& piece : pieces) vocab.push_back(Value::Array{piece.text, static_cast<double>(piece.score)});
-  return Value::Object{{"type", "Unigram"}, {"unk_id", 0}, {"vocab", std::move(vocab)}};
+void take_pieces(const std::vector<SentencePieceModel::Piece>& pieces, Unigram& unigram) {
+  for (const auto& piece : pieces) unigram.add(piece.text, static_cast<double>(piece.score));
 }
 
-Value to_bpe_json(const std::vector<std::string>& tokens) {
-  std::unordered_map<std::string_view, int64_t> ids;
-  for (const std::string& token : tokens) ids.emplace(token, static_cast<int64_t>(ids.size()));
+void take_pieces(const std::vector<SentencePieceModel::Piece>& pieces, BPE& bpe, Vocab& vocab,
+                 const std::string& where) {
+  for (const auto& piece : pieces) {
+    if (!vocab.add(piece.text, static_cast<int32_t>(vocab.size()))) {
+      throw Error(ErrorCode::corrupt_file, "the token " + quote(piece.text) + " stands twice", where);
+    }
+  }
+  vocab.finish(where);
   // Every way to cut a token into two others is a merge; they are ordered by the token's id, then by the lengths of the
   // halves, then by the halves' ids.
   struct Merge {
     std::string_view left, right;
     std::size_t left_length, right_length;
-    int64_t left_id, right_id;
+    int32_t left_id, right_id;
   };
-  Value::Array merges;
-  Value::Object vocab;
   std::vector<Merge> local;
-  for (const std::string& token : tokens) {
-    vocab.emplace_back(token, ids.at(token));
+  for (const auto& piece : pieces) {
+    const std::string_view token = piece.text;
     local.clear();
     const std::size_t length = unicode::count(token);
     std::size_t at = 0;
     for (std::size_t cut = 1; cut < length; ++cut) {
       unicode::next(token, at);
-      const std::string_view left = std::string_view(token).substr(0, at), right = std::string_view(token).substr(at);
-      const auto l = ids.find(left), r = ids.find(right);
-      if (l != ids.end() && r != ids.end()) local.push_back({left, right, cut, length - cut, l->second, r->second});
+      const std::string_view left = token.substr(0, at), right = token.substr(at);
+      const int32_t left_id = vocab.find(left), right_id = vocab.find(right);
+      if (left_id >= 0 && right_id >= 0) local.push_back({left, right, cut, length - cut, left_id, right_id});
     }
     std::sort(local.begin(), local.end(), [](const Merge& a, const Merge& b) {
       return std::tie(a.left_length, a.right_length, a.left_id, a.right_id) <
              std::tie(b.left_length, b.right_length, b.left_id, b.right_id);
     });
-    for (const Merge& merge : local) merges.push_back(Value::Array{std::string(merge.left), std::string(merge.right)});
+    for (const Merge& merge : local) bpe.add_merge(merge.left, merge.right);
   }
-  return Value::Object{{"type", "BPE"}, {"vocab", std::move(vocab)}, {"merges", std::move(merges)}};
 }
 
 }  // namespace transformers

@@ -10,7 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "transformers/base/value.hpp"
+#include "transformers/tokenizers/bpe.hpp"
+#include "transformers/tokenizers/unigram.hpp"
+#include "transformers/tokenizers/vocab.hpp"
 
 namespace transformers {
 
@@ -35,9 +37,10 @@ struct SentencePieceModel {
 // that are not UTF-8, pieces that stand twice, scores that are not finite; and for a file without pieces.
 SentencePieceModel read_sentencepiece(std::string_view bytes, const std::string& where);
 
-// tokenizer.json's "model" for the pieces, as transformers builds it: [piece, score] for Unigram; token -> id, and the
-// merges that the order of the pieces stands for, for BPE.
-Value to_unigram_json(const std::vector<SentencePieceModel::Piece>& pieces);
-Value to_bpe_json(const std::vector<std::string>& tokens);
+// The model that transformers builds of the pieces: their scores for Unigram; their order, which stands for the merges,
+// for BPE. Error(corrupt_file) for a piece that stands twice.
+void take_pieces(const std::vector<SentencePieceModel::Piece>& pieces, Unigram& unigram);
+void take_pieces(const std::vector<SentencePieceModel::Piece>& pieces, BPE& bpe, Vocab& vocab,
+                 const std::string& where);
 
 }  // namespace transformers

@@ -90,6 +90,11 @@ struct TCPP_API BPE {
   void add_merge(std::string_view left, std::string_view right);
   // After the last change. Error(corrupt_file) naming `where` and the merge whose parts or result are no tokens.
   void finish(const std::string& where = "merges");
+  // Whether a character is written otherwise within a word, or at its end.
+  bool has_affixes() const {
+    const auto is_set = [](const std::optional<std::string>& affix) { return affix && !affix->empty(); };
+    return is_set(continuing_subword_prefix) || is_set(end_of_word_suffix);
+  }
   // Appends the tokens of `word`. Error(corrupt_file) when a character is unknown and unk_token is not in the
   // vocabulary. Cost: n log n in the characters of the word.
   void tokenize(std::string_view word, std::vector<Token>& out) const;
