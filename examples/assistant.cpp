@@ -1,10 +1,15 @@
 // A language model that answers a request with other models: it plans which pipelines to call, they are called, and it
-// answers from what they said. The plan is held to a JSON Schema, so that whatever the model is, it can be carried out.
-//   MODEL=SmolLM2-135M-Instruct build/bin/example_assistant "How do I say good morning in French?"
+// answers from what they said. The plan is held to a JSON Schema, so that whatever the model is, it can be carried out:
+// its tools are those there are, and its texts words of the request.
+//   build/bin/example_assistant "How do I say good morning in French?"
+// The bundled model is a small one: set the environment variable MODEL to a better one for better plans.
 // Source: the idea is HuggingGPT's, Shen et al. 2023, arXiv:2303.17580.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <set>
+#include <sstream>
 #include <string>
 #include <transformers/transformers.hpp>
 
@@ -21,7 +26,7 @@ struct Tool {
 const Tool kTools[] = {
     {"sentiment-analysis", "is a text POSITIVE or NEGATIVE", "Did she like it? She wrote: what a waste of an evening",
      "what a waste of an evening", "NEGATIVE", "No, she did not like it: what she wrote is negative."},
-    {"translation", "an English text in French", "What is 'the soup is cold' in French?", "The soup is cold.",
+    {"translation", "an English text in French", "What is 'the soup is cold' in French?", "the soup is cold",
      "La soupe est froide.", "In French it is: La soupe est froide."},
     {"zero-shot-classification", "which topic a text is about", "Which topic is this: the match was lost in extra time",
      "the match was lost in extra time", "sports", "This is about sports.",
@@ -32,14 +37,32 @@ std::string report(const std::string& task, const std::string& text, const std::
   return task + "(" + quote(text) + ") = " + quote(found) + "\n";
 }
 
+// What a step may be given: some words of the request in a row, or the answer of a step before it.
+Value::Array texts_of(const std::string& request) {
+  std::vector<std::string> words;
+  std::istringstream in(request);
+  for (std::string word; in >> word;) words.push_back(word);
+  std::set<std::string> texts{"$1", "$2"};
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    std::string text;
+    for (std::size_t j = i; j < std::min(words.size(), i + 30); ++j) {
+      text += (text.empty() ? "" : " ") + words[j];
+      const std::size_t begin = text.find_first_not_of("'\"(");
+      const std::size_t end = text.find_last_not_of("'\"),:;");
+      if (begin != std::string::npos && begin <= end) texts.insert(text.substr(begin, end - begin + 1));
+    }
+  }
+  return {texts.begin(), texts.end()};
+}
+
 // {"steps": [{"task": ..., "text": ...}]}, up to three of them.
-Value plan_schema() {
+Value plan_schema(const std::string& request) {
   Value::Array tasks;
   for (const Tool& tool : kTools) tasks.push_back(tool.task);
-  const Value text = Value::Object{{"type", "string"}, {"minLength", 1}, {"maxLength", 200}};
+  const Value text = Value::Object{{"enum", texts_of(request)}};
   const Value step =
       Value::Object{{"type", "object"},
-                    {"properties", Value::Object{{"text", text}, {"task", Value::Object{{"enum", tasks}}}}},
+                    {"properties", Value::Object{{"task", Value::Object{{"enum", tasks}}}, {"text", text}}},
                     {"required", Value::Array{"task", "text"}}};
   const Value steps = Value::Object{{"type", "array"}, {"minItems", 1}, {"maxItems", 3}, {"items", step}};
   return Value::Object{
@@ -52,7 +75,7 @@ Messages plan_chat(const char* request) {
   for (const Tool& tool : kTools) about += std::string("\n") + tool.task + ": " + tool.purpose;
   Messages chat{{"system", about}};
   for (const Tool& tool : kTools) {
-    const Value step = Value::Object{{"text", tool.text}, {"task", tool.task}};
+    const Value step = Value::Object{{"task", tool.task}, {"text", tool.text}};
     chat.push_back({"user", tool.request});
     chat.push_back({"assistant", to_json(Value::Object{{"steps", Value::Array{step}}})});
   }
@@ -82,12 +105,12 @@ std::string brief(const Value& answer) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 2) return std::puts("usage: MODEL=... example_assistant REQUEST"), 2;
+  if (argc != 2) return std::puts("usage: example_assistant REQUEST"), 2;
   const char* model = std::getenv("MODEL");
   const auto think = pipeline<TextGeneration>({.model = model ? model : ""});
 
-  GenerationConfig held{.max_new_tokens = 200, .do_sample = false};
-  held.json_schema = plan_schema();
+  GenerationConfig held{.max_new_tokens = 200, .do_sample = false, .repetition_penalty = 1.0};
+  held.json_schema = plan_schema(argv[1]);
   const Value plan = parse_json(think(plan_chat(argv[1]), {.generation = held}).at(0).text, "the plan");
 
   std::vector<std::string> answers;
@@ -107,7 +130,7 @@ int main(int argc, char** argv) try {
     reports += report(task, text, answers.back());
   }
   std::fputs(reports.c_str(), stdout);
-  const GenerationConfig free_form{.max_new_tokens = 60, .do_sample = false};
+  const GenerationConfig free_form{.max_new_tokens = 60, .do_sample = false, .repetition_penalty = 1.0};
   std::printf("%s\n", think(answer_chat(argv[1], reports), {.generation = free_form}).at(0).text.c_str());
 } catch (const std::exception& e) {
   std::fprintf(stderr, "error: %s\n", e.what());

@@ -1,6 +1,6 @@
-// Goes on from the text on the command line, printing as it is made; by the model in the environment variable MODEL.
-// A model with a chat template answers it instead.
-//   MODEL=SmolLM2-135M-Instruct build/bin/example_text_generation "Tell me about the sea."
+// Goes on from the text on the command line, printing as it is made, by the bundled model (or the one in the
+// environment variable MODEL). A model with a chat template answers it instead.
+//   build/bin/example_text_generation "Tell me a story about a dog."
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -8,7 +8,7 @@
 
 int main(int argc, char** argv) try {
   using namespace transformers;
-  if (argc != 2) return std::puts("usage: MODEL=... example_text_generation TEXT"), 2;
+  if (argc != 2) return std::puts("usage: example_text_generation TEXT"), 2;
   const char* model = std::getenv("MODEL");
   const auto generate = pipeline<TextGeneration>({.model = model ? model : ""});
   TextGeneration::Options options{.generation = {.max_new_tokens = 100, .do_sample = false}};

@@ -36,7 +36,7 @@ CALIBRATION = 300
 CHAT_ROWS, PROSE_ROWS = 2018, 700
 BATCH = 8
 TRAINING = dict(rounds=1, lr=8e-4, warmup=0.03)
-GENERATION = dict(do_sample=False, repetition_penalty=1.15, max_new_tokens=80)
+GENERATION = dict(do_sample=False, repetition_penalty=1.1, max_new_tokens=80)
 QUESTIONS, STORIES, ANSWERS, ANSWER_TOKENS = 3000, 1500, 2048, 90
 BRIEF = {"answer": "You are a helpful assistant. Answer in one or two short and simple sentences.",
          "story": "You write very short stories for children, in simple words. A story has five sentences and a happy ending."}
