@@ -294,13 +294,15 @@ class Vocabulary {
       return static_cast<std::size_t>(std::ranges::count_if(s, starts_character));
     };
     constexpr std::size_t kLongest = 1024;  // bytes; cutting a longer token everywhere would take its length squared
+    std::vector<bool> has_size(kLongest + 1, false);  // whether some token has so many bytes: others need no look-up
+    for (const std::string& token : tokens_) has_size[std::min(token.size(), kLongest)] = true;
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       const std::string_view token = tokens_[i];
       if (token.size() > kLongest || ids_.at(token) != i) continue;
       const double score = gemma_ || scores.empty() ? -static_cast<double>(i) : double{scores[i]};
       const std::size_t first = all.size();
       for (std::size_t cut = 1; cut < token.size(); ++cut) {
-        if (!starts_character(token[cut])) continue;
+        if (!starts_character(token[cut]) || !has_size[cut] || !has_size[token.size() - cut]) continue;
         const std::string_view left = token.substr(0, cut), right = token.substr(cut);
         if (!ids_.contains(left) || !ids_.contains(right)) continue;
         all.push_back({left, right, score, length(left), length(right)});

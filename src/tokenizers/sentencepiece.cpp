@@ -191,11 +191,15 @@ void take_pieces(const std::vector<SentencePieceModel::Piece>& pieces, BPE& bpe,
     local.clear();
     const std::size_t length = unicode::count(token);
     std::size_t at = 0;
+    uint64_t hash = Vocab::kHashStart;  // of the left half: however long the token, each is looked up at once
     for (std::size_t cut = 1; cut < length; ++cut) {
+      const std::size_t before = at;
       unicode::next(token, at);
+      for (std::size_t i = before; i < at; ++i) hash = Vocab::hash_step(hash, token[i]);
       const std::string_view left = token.substr(0, at), right = token.substr(at);
-      const int32_t left_id = vocab.find(left), right_id = vocab.find(right);
-      if (left_id >= 0 && right_id >= 0) local.push_back({left, right, cut, length - cut, left_id, right_id});
+      const int32_t left_id = vocab.find(left, hash);
+      const int32_t right_id = left_id < 0 ? -1 : vocab.find(right);
+      if (right_id >= 0) local.push_back({left, right, cut, length - cut, left_id, right_id});
     }
     std::sort(local.begin(), local.end(), [](const Merge& a, const Merge& b) {
       return std::tie(a.left_length, a.right_length, a.left_id, a.right_id) <

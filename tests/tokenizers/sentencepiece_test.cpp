@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <chrono>
 #include <limits>
 #include <map>
 #include <memory>
@@ -104,6 +105,18 @@ TEST(HostileT7, WhatIsNoSentencePieceModel) {
       EXPECT_EQ(e.code(), ErrorCode::corrupt_file);
     }
   }
+}
+
+// Cutting a long piece everywhere looks each half up in the time of a character.
+TEST(HostileT7, APieceOfAMegabyte) {
+  std::string bytes = piece("<unk>", 0, SentencePieceModel::unknown) + piece("<s>", 0) + piece("</s>", 0);
+  bytes += piece(std::string(1'000'000, 'a'), -1) + piece("a", -2) + piece("aa", -3);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto llama =
+      load({{"tokenizer.model", bytes + with_length(2, number(3, 2))}},
+           R"({"tokenizer_class": "LlamaTokenizer", "add_prefix_space": false, "add_bos_token": false})");
+  EXPECT_EQ(llama->encode("aaa").ids, (Ids{5, 4}));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }
 
 TEST(SentencePiece, MakesTokenizers) {
