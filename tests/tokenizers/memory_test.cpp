@@ -57,7 +57,7 @@ Words words(std::vector<std::string> first) {
 void write_bpe(const TemporaryDirectory& directory) {
   const Words w = words({"<unk>"});
   std::string json = R"({"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "ByteLevel",
-      "add_prefix_space": false, "trim_offsets": true}, "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": {)";
+      "add_prefix_space": false, "trim_offsets": true}, "model": {"type": "BPE", "vocab": {)";
   for (std::size_t i = 0; i < w.tokens.size(); ++i)
     json += (i ? ",\"" : "\"") + w.tokens[i] + "\":" + std::to_string(i);
   json += R"(}, "merges": [)";
