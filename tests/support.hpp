@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -13,6 +14,7 @@
 #include <string_view>
 
 #include "transformers/base/error.hpp"
+#include "transformers/base/platform.hpp"
 
 namespace transformers::test {
 
@@ -72,5 +74,36 @@ class TemporaryDirectory {
  private:
   std::filesystem::path path_;
 };
+
+// ---- the memory of a process ----------------------------------------------------------------------------------------
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;  // sanitizers have memory of their own
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
+struct ChildMemory {
+  int64_t before = -1, peak = -1;  // bytes
+};
+
+// At the end of a disabled test that peak_of_child() runs: `before` is what peak_resident_bytes() was when it began.
+inline void report_peak(int64_t before) {
+  std::printf("\nPEAK %lld %lld\n", static_cast<long long>(before), static_cast<long long>(peak_resident_bytes()));
+}
+
+// Runs the disabled test `name` of this executable in a process of its own, the directory in an environment variable.
+inline ChildMemory peak_of_child(const std::string& name, const std::string& variable, const std::string& directory) {
+  const std::string command = variable + "='" + directory + "' '" + executable_path() +
+                              "' --gtest_also_run_disabled_tests --gtest_filter=" + name;
+  std::FILE* const pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return {};
+  long long before = -1, peak = -1;
+  char line[256];
+  while (std::fgets(line, sizeof line, pipe) != nullptr) std::sscanf(line, "PEAK %lld %lld", &before, &peak);
+  EXPECT_EQ(pclose(pipe), 0) << directory;
+  EXPECT_GT(peak, 0) << directory;
+  return {before, peak};
+}
 
 }  // namespace transformers::test

@@ -148,14 +148,8 @@ TEST(SlowLoadMemory, DISABLED_Child) {
   ASSERT_NE(directory, nullptr);
   const int64_t before = peak_resident_bytes();
   const auto model = PretrainedModel::from_pretrained(directory);
-  std::printf("\nPEAK %lld %lld\n", static_cast<long long>(before), static_cast<long long>(peak_resident_bytes()));
+  test::report_peak(before);
 }
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 struct Sizes {
   int64_t packed = 0;   // at the stored width where that is one the kernels read, else float32
@@ -175,24 +169,18 @@ Sizes sizes_of(const TemporaryDirectory& directory) {
 }
 
 void check(const char* format, const TemporaryDirectory& directory) {
-  const std::string command = "TCPP_LOAD_DIRECTORY='" + directory.string() + "' '" + executable_path() +
-                              "' --gtest_also_run_disabled_tests --gtest_filter=SlowLoadMemory.DISABLED_Child";
-  std::FILE* const pipe = popen(command.c_str(), "r");
-  ASSERT_NE(pipe, nullptr);
-  long long before = -1, peak = -1;
-  char line[256];
-  while (std::fgets(line, sizeof line, pipe) != nullptr) std::sscanf(line, "PEAK %lld %lld", &before, &peak);
-  EXPECT_EQ(pclose(pipe), 0) << format;
-  ASSERT_GT(peak, 0) << format;
+  const int64_t peak =
+      test::peak_of_child("SlowLoadMemory.DISABLED_Child", "TCPP_LOAD_DIRECTORY", directory.string()).peak;
   const auto [packed, largest] = sizes_of(directory);
   std::printf("%-24s packed %4lld MB, largest tensor %lld MB, peak %lld MB\n", format,
-              static_cast<long long>(packed / 1000000), static_cast<long long>(largest / 1000000), peak / 1000000);
+              static_cast<long long>(packed / 1000000), static_cast<long long>(largest / 1000000),
+              static_cast<long long>(peak / 1000000));
   EXPECT_LE(peak, packed + largest + 40'000'000) << format;
   EXPECT_GT(peak, packed / 4) << format << ": the weights were not loaded";
 }
 
 TEST(SlowLoadMemory, PeakIsThePackedWeightsAndTheLargestTensor) {
-  if (kSanitized) GTEST_SKIP() << "sanitizers have memory of their own";
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers have memory of their own";
   const auto with = [](const char* format, const auto& write) {
     const TemporaryDirectory directory;
     write(directory);

@@ -115,32 +115,19 @@ TEST(SlowTokenizerMemory, DISABLED_Child) {
     tokens += tokenizer->encode(line, {.ids_only = true}).size();
   }
   EXPECT_GT(tokens, bytes / 10);
-  std::printf("\nPEAK %lld %lld\n", static_cast<long long>(before), static_cast<long long>(peak_resident_bytes()));
+  test::report_peak(before);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
 TEST(SlowTokenizerMemory, PeakIsAHundredBytesATokenAndTwentyMegabytes) {
-  if (kSanitized) GTEST_SKIP() << "sanitizers have memory of their own";
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers have memory of their own";
   for (const auto& [name, write] : {std::pair<const char*, void (*)(const TemporaryDirectory&)>{"BPE", write_bpe},
                                     {"Unigram", write_unigram},
                                     {"WordPiece", write_word_piece},
                                     {"SentencePiece", write_sentencepiece}}) {
     const TemporaryDirectory directory;
     write(directory);
-    const std::string command = "TCPP_TOKENIZER_DIRECTORY='" + directory.string() + "' '" + executable_path() +
-                                "' --gtest_also_run_disabled_tests --gtest_filter=SlowTokenizerMemory.DISABLED_Child";
-    std::FILE* const pipe = popen(command.c_str(), "r");
-    ASSERT_NE(pipe, nullptr);
-    long long before = -1, peak = -1;
-    char line[256];
-    while (std::fgets(line, sizeof line, pipe) != nullptr) std::sscanf(line, "PEAK %lld %lld", &before, &peak);
-    EXPECT_EQ(pclose(pipe), 0) << name;
-    ASSERT_GT(peak, 0) << name;
+    const auto [before, peak] =
+        test::peak_of_child("SlowTokenizerMemory.DISABLED_Child", "TCPP_TOKENIZER_DIRECTORY", directory.string());
     std::printf("%-14s %.1f MB\n", name, static_cast<double>(peak - before) / 1e6);
     EXPECT_LE(peak - before + kOfTheProcess, static_cast<int64_t>(kTokens) * 100 + 20'000'000) << name;
     EXPECT_GT(peak - before, static_cast<int64_t>(kTokens) * 10) << name << ": nothing was loaded";

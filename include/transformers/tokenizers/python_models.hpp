@@ -71,8 +71,7 @@ struct TCPP_API TransfoXL {
   Vocab vocab;
 
   // `protected_words`, regular expressions, are not cut in any case. Error(corrupt_file) when the vocabulary has
-  // neither
-  // "<UNK>" nor "<unk>", or for such a word that is no regular expression.
+  // neither "<UNK>" nor "<unk>", or for such a word that is no regular expression.
   void finish(const std::vector<std::string>& protected_words, const std::string& where);
   void tokenize(std::string_view text, std::vector<Token>& out) const;
 
