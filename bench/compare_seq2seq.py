@@ -110,7 +110,7 @@ class Words:
 
     def __init__(self, config):
         special = {config.pad_token_id: "<pad>", config.eos_token_id: "</s>"}
-        if config.bos_token_id is not None:
+        if getattr(config, "bos_token_id", None) is not None:  # T5 has none
             special.setdefault(config.bos_token_id, "<s>")
         self.words = [special.get(i, str(i)) for i in range(config.vocab_size)]
         self.words[3] = self.unk_token = "<unk>"
