@@ -173,14 +173,8 @@ struct V {
     return x;
   }
 
-  // Into the first-level cache.
-  static TCPP_INLINE void prefetch_near(const void* p) {
-#if defined(__GNUC__)
-    __builtin_prefetch(p, 0, 3);
-#else
-    (void)p;
-#endif
-  }
+  // Into the first-level cache, or as near as prefetch() brings it.
+  static TCPP_INLINE void prefetch_near(const void* p) { prefetch(p); }
   // Into the second-level cache.
   static TCPP_INLINE void prefetch(const void* p) {
 #if defined(__GNUC__)

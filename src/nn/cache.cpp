@@ -329,6 +329,7 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
     }
   } catch (...) {
     for (const Write& w : writes) copy(w);  // what was there before the pass stays
+    writes.clear();
     throw;
   }
   const auto write = [&](int64_t i) {

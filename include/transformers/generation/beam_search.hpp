@@ -2,8 +2,7 @@
 // Where it stands: generation; generate() gives it the scores of each step and feeds the tokens it answers with.
 // Usage: `BeamSearch beams(options, prompt);  while (!beams.done()) beams.step(log_probs, criteria, generator);`
 // Source: transformers/generation/utils.py, _beam_search (5.23), whose rule for a batch is applied to each prompt by
-//   itself: they share nothing but the time at which they stop. Differences: of equal scores the lowest index comes
-//   first.
+//   itself: they share nothing but the time at which they stop.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,6 @@
 // What it is: the rest of an encoder's last layer, behind its attention, for those rows alone that a head reads.
-// Where it stands: nn; the layers of encoders end in it. Five sixths of a layer's products are behind its attention.
-// Usage: `finish_rows(rows, tokens, hidden, width, qkv, 3 * width, [&](int64_t count) { finish(hidden, count, qkv);
-// });`
+// Where it stands: nn; the layers of encoders end in it. Three quarters of a layer's products are behind its attention.
+// Usage: `finish_rows(rows, tokens, hidden, width, qkv, 3 * width, [&](int64_t count) { finish(hidden, count); });`
 #pragma once
 
 #include <algorithm>
