@@ -64,13 +64,13 @@ TCPP_INLINE void round_affine(const float* x, int64_t n, Range of, D::Element* q
   for (int64_t i = 0; i < n; i += V::kWidth) {
     const Reg y = V::add(V::min(most, V::round(V::mul(load_some(x, i, n), factor))), zero);
     total = V::add(total, n - i < V::kWidth ? V::keep(y, n - i, V::zero()) : y);  // exact
-    D::store(q + i, y);
+    D::store(q + i, 4 * kUnit, D::round(y));
   }
   const float sum = V::sum(total), not_finite = (sum - sum) + (range - range);
   if (!(not_finite == 0.0f)) {  // NaN is in the sum, infinity in the range: the sums of this row will be NaN
     *scale = not_finite;
     pair[0] = pair[1] = 0;
-    for (int64_t i = 0; i < n; i += V::kWidth) D::store(q + i, V::zero());
+    for (int64_t i = 0; i < n; i += V::kWidth) D::store(q + i, 4 * kUnit, D::zero());
     return;
   }
   *scale = range > 1e-36f ? range / 255.0f : 0.0f;

@@ -134,73 +134,101 @@ void int_unpack(const void* panel, int64_t row, int64_t k, const GemmWeight& w, 
 
 // ---- A --------------------------------------------------------------------------------------------------------------
 
-// The copy of a block of rows: units [row_units][rows], scales t [groups][rows], and for each group and row what its
-// sum S of integers is needed for: -zero * S as int32, or t * S as float where there are offsets.
-int64_t int_copy_row(const Geometry& z) { return z.row_units + 2 * z.groups; }  // floats of a row
+// The copy of a block of rows is in quads, as those of micro.inl: four units of the first row, the same four of the
+// second, ... of the last, the next four of the first. So are, behind the units, the scales t of the groups, and what
+// the sum S of a group's integers is needed for: -zero * S as int32, or t * S as float where there are offsets.
+constexpr int64_t kQuad = 4 * kUnit;  // elements
+
+// Of a row: units, up to whole quads and vectors, and groups.
+int64_t units_copied(const Geometry& z) {
+  constexpr int64_t kMost = V::kWidth > kQuad ? V::kWidth / kUnit : 4;
+  return ceil_of(z.row_units, kMost) * kMost;
+}
+int64_t groups_copied(const Geometry& z) { return ceil_of(z.groups, 4) * 4; }
+int64_t int_copy_row(const Geometry& z) { return units_copied(z) + 2 * groups_copied(z); }  // floats of a row
 int64_t int_copy_floats(int64_t rows, int64_t k, const GemmWeight& weight) noexcept {
   return rows * int_copy_row(Geometry(k, weight));
 }
 
-// Numbers [n] of one row and group, n <= w.group: integers into `q` up to n rounded up to kWidth, t and what goes with
-// the sum.
-TCPP_INLINE void round_group(const float* x, int64_t n, const GemmWeight& w, D::Element* q, float* scale, void* sum) {
+// Rounds x [k], one of `rows` rows, to its first quad of each of the three parts and on. Step by step for some groups,
+// so that nothing waits for the end of one reduction or division.
+template <int64_t kGroup>
+void round_row(const float* x, int64_t k, const Geometry& z, const GemmWeight& w, int64_t rows, D::Element* units,
+               float* scales, int32_t* sums) {
   using Reg = V::Reg;
-  Reg most = V::zero();
-  int64_t i = 0;
-  for (; i + V::kWidth <= n; i += V::kWidth) most = V::max(most, V::abs(V::load(x + i)));
-  if (i < n) most = V::max(most, V::abs(V::load_partial(x + i, n - i)));
-  const float largest = V::largest(most);
-  // So small that 127 / largest overflows: zeros. Infinity gives NaN below.
-  const float inverse = largest > 1e-36f ? 127.0f / largest : 0.0f;
-  const Reg factor = V::set1(inverse);
-  Reg total = V::zero();
-  for (i = 0; i + V::kWidth <= n; i += V::kWidth) {
-    const Reg y = V::round(V::mul(V::load(x + i), factor));
-    total = V::add(total, y);  // exact
-    D::store(q + i, y);
-  }
-  if (i < n) {
-    const Reg y = V::round(V::mul(V::load_partial(x + i, n - i), factor));
-    total = V::add(total, y);
-    D::store(q + i, y);
-  }
-  float t = largest > 1e-36f ? largest / 127.0f : 0.0f, s = V::sum(total);
-  if (!(s - s == 0.0f)) {  // a NaN or an infinity: the sums of this row will be NaN
-    t = s = s - s;
-    for (i = 0; i < n; ++i) q[i] = 0;
-  }
-  *scale = t;
-  if (w.offsets) {
-    *static_cast<float*>(sum) = t * s;
-  } else {
-    *static_cast<int32_t*>(sum) = t == t ? -w.zero * static_cast<int32_t>(s) : 0;
+  constexpr int64_t kSome = 32;
+  const int64_t end = units_copied(z) * kUnit;
+  for (int64_t g0 = 0; g0 < z.groups; g0 += kSome) {
+    const int64_t some = z.groups - g0 < kSome ? z.groups - g0 : kSome;
+    const auto inside = [&](int64_t at) __attribute__((always_inline)) { return V::load(x + at); };
+    const auto edge = [&](int64_t at) __attribute__((always_inline)) {
+      return at + V::kWidth <= k ? V::load(x + at) : at < k ? V::load_partial(x + at, k - at) : V::zero();
+    };
+    // f(g, load) for every four groups from g on; load(at) are the numbers from `at` on, zeros beyond the last.
+    const auto each_quad = [&](auto f) __attribute__((always_inline)) {
+      int64_t g = g0;
+      for (; g < g0 + some && (g + 4) * kGroup <= k; g += 4) f(g, inside);
+      if (g < g0 + some) f(g, edge);
+    };
+    alignas(64) float largest[kSome] = {}, inverse[kSome], scale[kSome] = {};
+    alignas(64) int32_t sum[kSome] = {};
+    each_quad([&](int64_t g, auto load) __attribute__((always_inline)) {
+      Reg most[4];
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < 4; ++j) {
+        most[j] = V::zero();
+        for (int64_t i = 0; i < kGroup; i += V::kWidth) most[j] = V::larger_size(most[j], load((g + j) * kGroup + i));
+      }
+      V::store_largest(largest + g - g0, most);
+    });
+    for (int64_t g = 0; g < some; g += V::kWidth) {
+      const Reg top = V::load(largest + g), least = V::set1(1e-36f), most = V::set1(127.0f);
+      // So small that 127 / top overflows: zeros. Where top is not finite the scale is NaN, and the sums of this row.
+      V::store(inverse + g, V::select_less(least, top, V::div(most, top), V::zero()));
+      V::store(scale + g, V::add(V::select_less(least, top, V::div(top, most), V::zero()), V::sub(top, top)));
+    }
+    each_quad([&](int64_t g, auto load) __attribute__((always_inline)) {
+      D::Acc total[4];
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < 4; ++j) {
+        total[j] = D::zero();
+        const Reg factor = V::set1(inverse[g - g0 + j]);
+        for (int64_t i = 0; i < kGroup; i += V::kWidth) {
+          const int64_t at = (g + j) * kGroup + i;
+          const D::Acc y = D::round(V::mul(load(at), factor));
+          total[j] = D::add(total[j], y);
+          if (at < end) D::store(units + at / kQuad * kQuad * rows + at % kQuad, kQuad * rows, y);
+        }
+      }
+      D::store_sums(sum + g - g0, total);
+    });
+    for (int64_t g = 0; g < kSome; ++g) {
+      if (w.offsets) {
+        const float product = scale[g] * static_cast<float>(sum[g]);
+        __builtin_memcpy(sum + g, &product, 4);
+      } else {
+        sum[g] = static_cast<int32_t>(0u - static_cast<uint32_t>(w.zero) * static_cast<uint32_t>(sum[g]));
+      }
+    }
+    for (int64_t g = 0; g < some; g += 4) {
+      __builtin_memcpy(scales + (g0 + g) * rows, scale + g, 16);
+      __builtin_memcpy(sums + (g0 + g) * rows, sum + g, 16);
+    }
   }
 }
 
 void int_copy(const float* a, int64_t lda, int64_t rows, int64_t k, const GemmWeight& w, float* to) noexcept {
   const Geometry z(k, w);
   const int64_t blocks = block_count(rows), per_row = int_copy_row(z);
-  alignas(64) D::Element q[kMostGroup + V::kWidth];
+  const auto round = w.group == 16 ? round_row<16> : round_row<32>;
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t r0 = b * rows / blocks, r1 = (b + 1) * rows / blocks, count = r1 - r0;
-    int32_t* const units = reinterpret_cast<int32_t*>(to + r0 * per_row);
-    float* const scales = to + r0 * per_row + count * z.row_units;
-    float* const sums = scales + z.groups * count;
+    float* const units = to + r0 * per_row;
+    float* const scales = units + count * units_copied(z);
+    float* const sums = scales + count * groups_copied(z);
     for (int64_t r = 0; r < count; ++r) {
-      const float* const x = a + (r0 + r) * lda;
-      for (int64_t g = 0; g < z.groups; ++g) {
-        const int64_t first = g * w.group, n = k - first < w.group ? k - first : w.group;
-        const int64_t u0 = g * z.units, group_units = g + 1 < z.groups ? z.units : z.last_units;
-        if (n < w.group) {
-          for (int64_t i = n; i < group_units * kUnit; ++i) q[i] = 0;
-        }
-        round_group(x + first, n, w, q, scales + g * count + r, sums + g * count + r);
-        // Vectors are stored whole: what lies behind the last number is that of a zero.
-        const char* const from = reinterpret_cast<const char*>(q);
-        for (int64_t u = 0; u < group_units; ++u) {
-          units[(u0 + u) * count + r] = *reinterpret_cast<const int32_t*>(from + 4 * u);
-        }
-      }
+      round(a + (r0 + r) * lda, k, z, w, count, reinterpret_cast<D::Element*>(units + 4 * r), scales + 4 * r,
+            reinterpret_cast<int32_t*>(sums + 4 * r));
     }
   }
 }
@@ -208,8 +236,9 @@ void int_copy(const float* a, int64_t lda, int64_t rows, int64_t k, const GemmWe
 // ---- the product ----------------------------------------------------------------------------------------------------
 
 struct IntArgs {
-  const char* a;  // units [row_units][rows]
-  const float* scales;
+  // Of the copy, three parts in quads.
+  const char* a;
+  const char* scales;
   const char* sums;
   const char* b;  // units of group 0
   int64_t b_group;
@@ -244,18 +273,19 @@ void int_tile(const IntArgs& args) {
   for (int64_t g = 0; g < z.groups; ++g) {
     const int64_t units = g + 1 < z.groups ? z.units : z.last_units;
     const char* b = args.b + g * args.b_group;
-    const int32_t* const starts = reinterpret_cast<const int32_t*>(args.sums) + g * kRows;
+    const int64_t quad = (g & ~int64_t{3}) * kRows * 4 + (g & 3) * 4;
+    const int32_t* const starts = reinterpret_cast<const int32_t*>(args.sums + quad);
     Acc sum[kRows][kTileVectors];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kTileVectors; ++v) sum[r][v] = w.offsets ? D::zero() : D::set1(starts[r]);
+      for (int v = 0; v < kTileVectors; ++v) sum[r][v] = w.offsets ? D::zero() : D::set1(starts[4 * r]);
     }
     const auto rows_times = [&](const char* x, const D::Word(&row)[kTileVectors]) __attribute__((always_inline)) {
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-        for (int v = 0; v < kTileVectors; ++v) sum[r][v] = D::dot(x + 4 * r, row[v], sum[r][v]);
+        for (int v = 0; v < kTileVectors; ++v) sum[r][v] = D::dot(x + 16 * r, row[v], sum[r][v]);
       }
     };
     const auto fetch = [&]() __attribute__((always_inline)) {
@@ -267,7 +297,7 @@ void int_tile(const IntArgs& args) {
       const auto step = [&](int64_t i) __attribute__((always_inline)) {
 #pragma GCC unroll 4
         for (int v = 0; v < kTileVectors; ++v) row[v] = D::load(b + i * kUnitBytes + v * kVector);
-        rows_times(a + i * kRows * 4, row);
+        rows_times(a + i * 4, row);
       };
       int64_t u = units;
       for (; u >= 4; u -= 4) {
@@ -276,37 +306,37 @@ void int_tile(const IntArgs& args) {
         step(1);
         step(2);
         step(3);
-        a += 4 * kRows * 4;
+        a += kRows * 16;
         b += 4 * kUnitBytes;
         TCPP_OPAQUE(a);
       }
-      for (; u > 0; --u) {
-        step(0);
-        a += kRows * 4;
-        b += kUnitBytes;
-      }
+      for (int64_t i = 0; i < u; ++i) step(i);
     } else {
-      const int64_t half = units / 2;
-      const char* const upper = a + half * kRows * 4;
+      const char* upper = a + units * kRows * 2;
       const auto step = [&](int64_t i) __attribute__((always_inline)) {
 #pragma GCC unroll 4
         for (int v = 0; v < kTileVectors; ++v) row[v] = D::low_half(D::load(b + i * kUnitBytes + v * kVector));
-        rows_times(a + i * kRows * 4, row);
+        rows_times(a + i * 4, row);
 #pragma GCC unroll 4
         for (int v = 0; v < kTileVectors; ++v) row[v] = D::high_half(D::load(b + i * kUnitBytes + v * kVector));
-        rows_times(upper + i * kRows * 4, row);
+        rows_times(upper + i * 4, row);
       };
-      for (int64_t u = 0; u < half; u += 2) {
-        if (u % 4 == 0) fetch();
-        step(u);
-        if (u + 1 < half) step(u + 1);
+      for (int64_t u = units / 2; u > 0; u -= 4) {
+        fetch();
+        step(0);
+        step(1);
+        step(2);
+        step(3);
+        a += kRows * 16;
+        upper += kRows * 16;
+        b += 4 * kUnitBytes;
       }
-      a += units * kRows * 4;
+      a = upper;
     }
     // Into the tile: float(sum) * (s * t) on top of the groups before.
     const char* const s = args.b_scales + g * args.b_scales_group - (g + 1 < z.groups ? 0 : args.b_scales_last);
-    const float* const t = args.scales + g * kRows;
-    const float* const t_sums = reinterpret_cast<const float*>(args.sums) + g * kRows;
+    const float* const t = reinterpret_cast<const float*>(args.scales + quad);
+    const float* const t_sums = reinterpret_cast<const float*>(args.sums + quad);
 #pragma GCC unroll 4
     for (int v = 0; v < kTileVectors; ++v) {
       const auto vector_of = [&](const char* p) __attribute__((always_inline)) {
@@ -324,8 +354,8 @@ void int_tile(const IntArgs& args) {
         } else if (g > 0) {
           x = V::load(to);
         }
-        x = V::fma(D::to_float(sum[r][v]), V::mul(scale, V::set1(t[r])), x);
-        if (w.offsets) x = V::fma(offset, V::set1(t_sums[r]), x);
+        x = V::fma(D::to_float(sum[r][v]), V::mul(scale, V::set1(t[4 * r])), x);
+        if (w.offsets) x = V::fma(offset, V::set1(t_sums[4 * r]), x);
         if constexpr (kSumsInRegisters) {
           total[r][v] = x;
         } else {
@@ -386,8 +416,8 @@ void int_block(const GemmBlock& g) noexcept {
       const float* const copy = g.a + r0 * per_row;
       const IntArgs args = {
           .a = reinterpret_cast<const char*>(copy),
-          .scales = copy + rows * z.row_units,
-          .sums = reinterpret_cast<const char*>(copy + rows * (z.row_units + z.groups)),
+          .scales = reinterpret_cast<const char*>(copy + rows * units_copied(z)),
+          .sums = reinterpret_cast<const char*>(copy + rows * (units_copied(z) + groups_copied(z))),
           .b = split_first ? split : panel,
           .b_group = split_first ? 2 * z.data_bytes : z.group_bytes,
           .b_scales = panel + z.data_bytes,

@@ -84,6 +84,26 @@ struct V {
     return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
   }
 
+  // The greater of a and |b|, a not being negative; NaN is above infinity.
+  static TCPP_INLINE Reg larger_size(Reg a, Reg b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(abs(b))));
+  }
+  // The largest lane of each of four, of numbers as larger_size() gives them.
+  static TCPP_INLINE void store_largest(float* to, const Reg (&x)[4]) {
+    const auto cast = [](Reg y) __attribute__((always_inline)) { return _mm256_castps_si256(y); };
+    const auto larger = [](__m256i a, __m256i b) __attribute__((always_inline)) { return _mm256_max_epi32(a, b); };
+    const __m256i y = fold(cast(x[0]), cast(x[1]), cast(x[2]), cast(x[3]), larger);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(y));
+  }
+  // `join` over the lanes of each of four: four results, in both halves.
+  template <class Join>
+  static TCPP_INLINE __m256i fold(__m256i a, __m256i b, __m256i c, __m256i d, Join join) {
+    const __m256i ab = join(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    const __m256i cd = join(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+    const __m256i y = join(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+    return join(y, _mm256_permute2x128_si256(y, y, 0x01));
+  }
+
   // The first `quads` groups of four lanes, `stride` floats apart.
   static TCPP_INLINE void store_quads(float* to, int64_t stride, int64_t quads, Reg x) {
     _mm_storeu_ps(to, _mm256_castps256_ps128(x));
@@ -166,10 +186,17 @@ struct Dot {
   static TCPP_INLINE Pairs load_pairs(const char* b) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)); }
   static TCPP_INLINE Acc dot_pairs(const char* a, Pairs b, Acc sum) { return dot(a, b, sum); }
   static TCPP_INLINE V::Reg to_float(Acc x) { return _mm256_cvtepi32_ps(x); }
-  // Integral values as kWidth elements of A.
-  static TCPP_INLINE void store(Element* p, V::Reg x) {
-    const __m256i wide = _mm256_cvtps_epi32(x);
-    const __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+  // To nearest even.
+  static TCPP_INLINE Acc round(V::Reg x) { return _mm256_cvtps_epi32(x); }
+  static TCPP_INLINE Acc add(Acc a, Acc b) { return _mm256_add_epi32(a, b); }
+  // The sum of the lanes of each of four.
+  static TCPP_INLINE void store_sums(int32_t* to, const Acc (&x)[4]) {
+    const __m256i y = V::fold(x[0], x[1], x[2], x[3], add);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(y));
+  }
+  // kWidth elements of A, those beyond four units `stride` elements on.
+  static TCPP_INLINE void store(Element* p, int64_t, Acc x) {
+    const __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), packed);
   }
 };

@@ -86,6 +86,27 @@ struct V {
   static TCPP_INLINE float sum(Reg a) { return _mm512_reduce_add_ps(a); }
   static TCPP_INLINE float largest(Reg a) { return _mm512_reduce_max_ps(a); }
 
+  // The greater of a and |b|, a not being negative; NaN is above infinity.
+  static TCPP_INLINE Reg larger_size(Reg a, Reg b) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(abs(b))));
+  }
+  // The largest lane of each of four, of numbers as larger_size() gives them.
+  static TCPP_INLINE void store_largest(float* to, const Reg (&x)[4]) {
+    const auto cast = [](Reg y) __attribute__((always_inline)) { return _mm512_castps_si512(y); };
+    const auto larger = [](__m512i a, __m512i b) __attribute__((always_inline)) { return _mm512_max_epi32(a, b); };
+    const __m512i y = fold(cast(x[0]), cast(x[1]), cast(x[2]), cast(x[3]), larger);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_castsi512_si128(y));
+  }
+  // `join` over the lanes of each of four: four results, in every quarter.
+  template <class Join>
+  static TCPP_INLINE __m512i fold(__m512i a, __m512i b, __m512i c, __m512i d, Join join) {
+    const __m512i ab = join(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    const __m512i cd = join(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    __m512i y = join(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    y = join(y, _mm512_shuffle_i64x2(y, y, 0x4e));
+    return join(y, _mm512_shuffle_i64x2(y, y, 0xb1));
+  }
+
   // The first `quads` groups of four lanes, `stride` floats apart.
   static TCPP_INLINE void store_quads(float* to, int64_t stride, int64_t quads, Reg x) {
     _mm_storeu_ps(to, _mm512_castps512_ps128(x));
@@ -173,9 +194,19 @@ struct Dot {
   static TCPP_INLINE Pairs load_pairs(const char* b) { return _mm512_loadu_si512(b); }
   static TCPP_INLINE Acc dot_pairs(const char* a, Pairs b, Acc sum) { return dot(a, b, sum); }
   static TCPP_INLINE V::Reg to_float(Acc x) { return _mm512_cvtepi32_ps(x); }
-  // Integral values as kWidth elements of A.
-  static TCPP_INLINE void store(Element* p, V::Reg x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
+  // To nearest even.
+  static TCPP_INLINE Acc round(V::Reg x) { return _mm512_cvtps_epi32(x); }
+  static TCPP_INLINE Acc add(Acc a, Acc b) { return _mm512_add_epi32(a, b); }
+  // The sum of the lanes of each of four.
+  static TCPP_INLINE void store_sums(int32_t* to, const Acc (&x)[4]) {
+    const __m512i y = V::fold(x[0], x[1], x[2], x[3], add);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_castsi512_si128(y));
+  }
+  // kWidth elements of A, those beyond four units `stride` elements on.
+  static TCPP_INLINE void store(Element* p, int64_t stride, Acc x) {
+    const __m256i packed = _mm512_cvtepi32_epi16(x);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + stride), _mm256_extracti128_si256(packed, 1));
   }
 };
 

@@ -42,8 +42,11 @@ struct VnniDot {
     return _mm512_dpwssd_epi32(sum, b, _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(a)));
   }
   static TCPP_INLINE V::Reg to_float(Acc x) { return _mm512_cvtepi32_ps(x); }
-  static TCPP_INLINE void store(Element* p, V::Reg x) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+  static TCPP_INLINE Acc round(V::Reg x) { return Dot::round(x); }
+  static TCPP_INLINE Acc add(Acc a, Acc b) { return Dot::add(a, b); }
+  static TCPP_INLINE void store_sums(int32_t* to, const Acc (&x)[4]) { Dot::store_sums(to, x); }
+  static TCPP_INLINE void store(Element* p, int64_t, Acc x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x));
   }
 };
 

@@ -152,6 +152,23 @@ struct V {
     return x > y ? x : y;
   }
 
+  // The greater of a and |b|, a not being negative; NaN is above infinity.
+  static TCPP_INLINE Reg larger_size(Reg a, Reg b) {
+    for (int i = 0; i < kWidth; ++i) {
+      const uint32_t x = to_bits(a[i]), y = to_bits(b[i]) & 0x7fffffffu;
+      a[i] = from_bits(x > y ? x : y);
+    }
+    return a;
+  }
+  // The largest lane of each of four, of numbers as larger_size() gives them.
+  static TCPP_INLINE void store_largest(float* to, const Reg (&x)[4]) {
+    for (int j = 0; j < 4; ++j) {
+      uint32_t most = 0;
+      for (int i = 0; i < kWidth; ++i) most = to_bits(x[j][i]) > most ? to_bits(x[j][i]) : most;
+      to[j] = from_bits(most);
+    }
+  }
+
   // The first `quads` groups of four lanes, `stride` floats apart.
   static TCPP_INLINE void store_quads(float* to, int64_t, int64_t, Reg x) { store(to, x); }
   // kWidth columns of `rows` <= kWidth rows of `from` become kWidth rows of kWidth columns of `to`, zeros for the rows
@@ -253,14 +270,28 @@ struct Dot {
     for (int i = 0; i < V::kWidth; ++i) y[i] = static_cast<float>(x.lane[i]);
     return y;
   }
-  // Integral values as kWidth elements of A; of NaN, anything.
-  static TCPP_INLINE void store(Element* p, V::Reg x) {
+  // To nearest even, for |x| < 2^15; of NaN, anything.
+  static TCPP_INLINE Acc round(V::Reg x) {
+    Acc y;
     for (int i = 0; i < V::kWidth; ++i) {
       const float shifted = x[i] + 12582912.0f;  // 1.5 * 2^23: the integer is in the low bits
       int32_t bits;
       memcpy(&bits, &shifted, sizeof bits);
-      p[i] = static_cast<int16_t>(bits & 0xffff);
+      y.lane[i] = static_cast<int16_t>(bits & 0xffff);
     }
+    return y;
+  }
+  static TCPP_INLINE Acc add(Acc a, Acc b) {
+    for (int i = 0; i < V::kWidth; ++i) a.lane[i] += b.lane[i];
+    return a;
+  }
+  // The sum of the lanes of each of four.
+  static TCPP_INLINE void store_sums(int32_t* to, const Acc (&x)[4]) {
+    for (int j = 0; j < 4; ++j) to[j] = (x[j].lane[0] + x[j].lane[1]) + (x[j].lane[2] + x[j].lane[3]);
+  }
+  // kWidth elements of A, those beyond four units `stride` elements on.
+  static TCPP_INLINE void store(Element* p, int64_t, Acc x) {
+    for (int i = 0; i < V::kWidth; ++i) p[i] = static_cast<int16_t>(x.lane[i]);
   }
 };
 

@@ -261,9 +261,10 @@ TEST_P(WeightFormatsTest, Bf16RoundsToNearestEven) {
 
 TEST_P(WeightFormatsTest, WhatIsNotFiniteStaysVisible) {
   const int64_t n = 5, k = 70;
-  for (const WeightFormat& format : {WeightFormat::q8(), WeightFormat::affine_q8(), WeightFormat::q4()}) {
+  for (const WeightFormat& format : integer_formats()) {
     const IntegerWeight weight(format, n, k, 31);
-    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+    for (const float bad : {nan, -nan, infinity, -infinity}) {
       for (const int64_t at : {0, 40, 69}) {
         std::vector<float> a = random_floats(3 * k, 32), c(3 * n), clean(3 * n);
         gemm({.a = a.data(), .lda = k, .m = 3, .b = weight.matrix(), .c = clean.data(), .ldc = n});
