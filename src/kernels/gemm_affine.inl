@@ -21,6 +21,8 @@ using D = TCPP_DOT;
 constexpr int64_t kUnit = D::kStep;
 constexpr int64_t kUnitBytes = kPanel * kUnit;
 constexpr int64_t kIntAhead = 4096;  // bytes
+constexpr int64_t kAffineGroup = 128;
+constexpr int64_t kStored = 4 * V::kWidth;  // elements that D::store_sum() stores
 
 // Rows of a tile. Where registers suffice for the sums of integers and those over groups, both stay in them; else the
 // sums over groups are in memory.
@@ -32,50 +34,21 @@ int64_t block_count(int64_t rows) { return ceil_of(rows, kIntRows); }
 
 // ---- A --------------------------------------------------------------------------------------------------------------
 
-// The least and the greatest of numbers [n], with 0 among them.
-struct Range {
-  float least, most;
-};
-
-TCPP_INLINE V::Reg load_some(const float* x, int64_t i, int64_t n) {
-  return i + V::kWidth <= n ? V::load(x + i) : V::load_partial(x + i, n - i);
-}
-
-TCPP_INLINE Range range_of(const float* x, int64_t n) {
-  V::Reg low = V::zero(), high = V::zero();
-  for (int64_t i = 0; i < n; i += V::kWidth) {
-    const V::Reg y = load_some(x, i, n);
-    low = V::min(y, low);
-    high = V::max(y, high);
+// f(g, n, load) for every four groups of x [k] from g on, n of which there are, of the groups [g0, g1); load(at) are
+// the numbers from `at` on, zeros beyond the last. g0 is a multiple of 4, g1 too or the number of groups.
+template <int64_t kGroup, class F>
+TCPP_INLINE void each_four_groups(const float* x, int64_t k, int64_t g0, int64_t g1, F f) {
+  const auto inside = [&](int64_t at) __attribute__((always_inline)) { return V::load(x + at); };
+  const auto edge = [&](int64_t at) __attribute__((always_inline)) {
+    return at + V::kWidth <= k ? V::load(x + at) : at < k ? V::load_partial(x + at, k - at) : V::zero();
+  };
+  int64_t g = g0;
+  for (; g < g1 && (g + 4) * kGroup <= k; g += 4) f(g, 4, inside);
+  if (g1 * kGroup <= k) {
+    if (g < g1) f(g, g1 - g, inside);
+  } else {
+    f(g, g1 - g, edge);
   }
-  return {-V::largest(V::sub(V::zero(), low)), V::largest(high)};
-}
-
-// Numbers [n] of one row and group, n <= w.group: integers into `q` up to n rounded up to kWidth, and what stands
-// behind them: t, and the pair (-sum of the integers, -z), z being the integer that stands for 0.
-TCPP_INLINE void round_affine(const float* x, int64_t n, Range of, D::Element* q, float* scale, int16_t* pair) {
-  using Reg = V::Reg;
-  const float range = of.most - of.least;
-  // So small that 255 / range overflows: zeros.
-  const float inverse = range > 1e-36f ? 255.0f / range : 0.0f;
-  const Reg factor = V::set1(inverse), zero = V::sub(V::set1(-128.0f), V::round(V::mul(V::set1(of.least), factor)));
-  const Reg most = V::sub(V::set1(127.0f), zero);
-  Reg total = V::zero();
-  for (int64_t i = 0; i < n; i += V::kWidth) {
-    const Reg y = V::add(V::min(most, V::round(V::mul(load_some(x, i, n), factor))), zero);
-    total = V::add(total, n - i < V::kWidth ? V::keep(y, n - i, V::zero()) : y);  // exact
-    D::store(q + i, 4 * kUnit, D::round(y));
-  }
-  const float sum = V::sum(total), not_finite = (sum - sum) + (range - range);
-  if (!(not_finite == 0.0f)) {  // NaN is in the sum, infinity in the range: the sums of this row will be NaN
-    *scale = not_finite;
-    pair[0] = pair[1] = 0;
-    for (int64_t i = 0; i < n; i += V::kWidth) D::store(q + i, 4 * kUnit, D::zero());
-    return;
-  }
-  *scale = range > 1e-36f ? range / 255.0f : 0.0f;
-  pair[0] = static_cast<int16_t>(-static_cast<int32_t>(sum));
-  pair[1] = static_cast<int16_t>(-static_cast<int32_t>(V::first(zero)));
 }
 
 // The copy of a row: units, the scales t [groups], and the pairs [groups]. What stands beyond k is multiplied by 0.
@@ -87,7 +60,8 @@ struct AffineRow {
   AffineRow(int64_t k, const GemmWeight& w) {
     groups = ceil_of(k, w.group);
     units = ceil_of(k, kUnit);
-    scales_at = ceil_of(units * 4, 64) * 64;
+    constexpr int64_t kBytes = kStored * sizeof(D::Element), kMost = kBytes > 64 ? kBytes : 64;
+    scales_at = ceil_of(units * 4, kMost) * kMost;
     pairs_at = scales_at + groups * 4;
     bytes = ceil_of(pairs_at + groups * 4, 64) * 64;
     if (bytes / 64 % 2 == 0) bytes += 64;
@@ -98,21 +72,76 @@ int64_t affine_copy_floats(int64_t rows, int64_t k, const GemmWeight& weight) no
   return rows * AffineRow(k, weight).bytes / 4;
 }
 
+// Step by step for some groups, so that nothing waits for the end of one reduction or division.
 void affine_copy(const float* a, int64_t lda, int64_t rows, int64_t k, const GemmWeight& w, float* to) noexcept {
+  using Reg = V::Reg;
+  constexpr int64_t kGroup = kAffineGroup, kSome = 16;
   const AffineRow z(k, w);
   for (int64_t r = 0; r < rows; ++r) {
+    const float* const x = a + r * lda;
     char* const row = reinterpret_cast<char*>(to) + r * z.bytes;
-    // The ranges of some groups before their rounding, so that nothing waits for the end of a range.
-    constexpr int64_t kSome = 8;
+    D::Element* const units = reinterpret_cast<D::Element*>(row);
+    float* const scales = reinterpret_cast<float*>(row + z.scales_at);
+    int16_t* const pairs = reinterpret_cast<int16_t*>(row + z.pairs_at);
     for (int64_t g0 = 0; g0 < z.groups; g0 += kSome) {
       const int64_t g1 = g0 + kSome < z.groups ? g0 + kSome : z.groups;
-      const auto size = [&](int64_t g) { return k - g * w.group < w.group ? k - g * w.group : w.group; };
-      Range ranges[kSome];
-      for (int64_t g = g0; g < g1; ++g) ranges[g - g0] = range_of(a + r * lda + g * w.group, size(g));
+      // Of each group, 0 being one of its numbers: -least, greatest; then what they give.
+      alignas(64) float least[kSome] = {}, most[kSome] = {}, inverse[kSome], zero[kSome], scale[kSome];
+      const auto find = [&](int64_t g, int64_t n, auto load) __attribute__((always_inline)) {
+        Reg low[4], high[4];
+#pragma GCC unroll 4
+        for (int64_t j = 0; j < 4; ++j) {
+          low[j] = high[j] = V::zero();
+          for (int64_t i = 0; j < n && i < kGroup; i += V::kWidth) {
+            const Reg y = load((g + j) * kGroup + i);
+            low[j] = V::above(low[j], V::negate(y));
+            high[j] = V::above(high[j], y);
+          }
+        }
+        V::store_largest(least + g - g0, low);
+        V::store_largest(most + g - g0, high);
+      };
+      each_four_groups<kGroup>(x, k, g0, g1, find);
+      for (int64_t g = 0; g < g1 - g0; g += V::kWidth) {
+        const Reg low = V::load(least + g), range = V::add(V::load(most + g), low);
+        const Reg enough = V::set1(1e-36f), steps = V::set1(255.0f);
+        // So small that 255 / range overflows: zeros. Not finite: the scale is NaN, and the sums of this row will be.
+        const Reg factor = V::select_less(enough, range, V::div(steps, range), V::zero());
+        const Reg t = V::select_less(enough, range, V::div(range, steps), V::zero());
+        V::store(inverse + g, factor);
+        V::store(zero + g, V::sub(V::round(V::mul(low, factor)), V::set1(128.0f)));
+        V::store(scale + g, V::add(t, V::sub(range, range)));
+      }
+      int32_t sum[kSome];
+      const auto round = [&](int64_t g, int64_t n, auto load) __attribute__((always_inline)) {
+        D::Acc total[4];
+#pragma GCC unroll 4
+        for (int64_t j = 0; j < 4; ++j) {
+          total[j] = D::zero();
+          const Reg factor = V::set1(inverse[g - g0 + j]);
+          const D::Acc shift = D::round(V::set1(zero[g - g0 + j]));
+          for (int64_t i = 0; j < n && i < kGroup; i += kStored) {
+            const int64_t at = (g + j) * kGroup + i;
+            if (at >= k) break;
+            D::Acc y[4];
+#pragma GCC unroll 4
+            for (int64_t v = 0; v < 4; ++v) {
+              y[v] = D::add(D::round(V::mul(load(at + v * V::kWidth), factor)), shift);
+            }
+            total[j] = D::store_sum(units + at, y, total[j]);
+          }
+        }
+        D::store_sums(sum + g - g0, total);
+      };
+      each_four_groups<kGroup>(x, k, g0, g1, round);
       for (int64_t g = g0; g < g1; ++g) {
-        round_affine(a + r * lda + g * w.group, size(g), ranges[g - g0],
-                     reinterpret_cast<D::Element*>(row) + g * w.group, reinterpret_cast<float*>(row + z.scales_at) + g,
-                     reinterpret_cast<int16_t*>(row + z.pairs_at) + 2 * g);
+        const float t = scale[g - g0];
+        const int32_t zero_at = t == t ? static_cast<int32_t>(zero[g - g0]) : 0;
+        // Zeros that were taken for numbers beyond the last.
+        const int64_t left = k - g * kGroup, beyond = left < kGroup ? ceil_of(left, kStored) * kStored - left : 0;
+        scales[g] = t;
+        pairs[2 * g] = static_cast<int16_t>(t == t ? zero_at * static_cast<int32_t>(beyond) - sum[g - g0] : 0);
+        pairs[2 * g + 1] = static_cast<int16_t>(-zero_at);
       }
     }
   }

@@ -160,40 +160,33 @@ void round_row(const float* x, int64_t k, const Geometry& z, const GemmWeight& w
   const int64_t end = units_copied(z) * kUnit;
   for (int64_t g0 = 0; g0 < z.groups; g0 += kSome) {
     const int64_t some = z.groups - g0 < kSome ? z.groups - g0 : kSome;
-    const auto inside = [&](int64_t at) __attribute__((always_inline)) { return V::load(x + at); };
-    const auto edge = [&](int64_t at) __attribute__((always_inline)) {
-      return at + V::kWidth <= k ? V::load(x + at) : at < k ? V::load_partial(x + at, k - at) : V::zero();
-    };
-    // f(g, load) for every four groups from g on; load(at) are the numbers from `at` on, zeros beyond the last.
-    const auto each_quad = [&](auto f) __attribute__((always_inline)) {
-      int64_t g = g0;
-      for (; g < g0 + some && (g + 4) * kGroup <= k; g += 4) f(g, inside);
-      if (g < g0 + some) f(g, edge);
-    };
     alignas(64) float largest[kSome] = {}, inverse[kSome], scale[kSome] = {};
     alignas(64) int32_t sum[kSome] = {};
-    each_quad([&](int64_t g, auto load) __attribute__((always_inline)) {
+    const auto find = [&](int64_t g, int64_t n, auto load) __attribute__((always_inline)) {
       Reg most[4];
 #pragma GCC unroll 4
       for (int64_t j = 0; j < 4; ++j) {
         most[j] = V::zero();
-        for (int64_t i = 0; i < kGroup; i += V::kWidth) most[j] = V::larger_size(most[j], load((g + j) * kGroup + i));
+        for (int64_t i = 0; j < n && i < kGroup; i += V::kWidth) {
+          most[j] = V::above(most[j], V::abs(load((g + j) * kGroup + i)));
+        }
       }
       V::store_largest(largest + g - g0, most);
-    });
+    };
+    each_four_groups<kGroup>(x, k, g0, g0 + some, find);
     for (int64_t g = 0; g < some; g += V::kWidth) {
       const Reg top = V::load(largest + g), least = V::set1(1e-36f), most = V::set1(127.0f);
       // So small that 127 / top overflows: zeros. Where top is not finite the scale is NaN, and the sums of this row.
       V::store(inverse + g, V::select_less(least, top, V::div(most, top), V::zero()));
       V::store(scale + g, V::add(V::select_less(least, top, V::div(top, most), V::zero()), V::sub(top, top)));
     }
-    each_quad([&](int64_t g, auto load) __attribute__((always_inline)) {
+    const auto round = [&](int64_t g, int64_t n, auto load) __attribute__((always_inline)) {
       D::Acc total[4];
 #pragma GCC unroll 4
       for (int64_t j = 0; j < 4; ++j) {
         total[j] = D::zero();
         const Reg factor = V::set1(inverse[g - g0 + j]);
-        for (int64_t i = 0; i < kGroup; i += V::kWidth) {
+        for (int64_t i = 0; j < n && i < kGroup; i += V::kWidth) {
           const int64_t at = (g + j) * kGroup + i;
           const D::Acc y = D::round(V::mul(load(at), factor));
           total[j] = D::add(total[j], y);
@@ -201,7 +194,8 @@ void round_row(const float* x, int64_t k, const Geometry& z, const GemmWeight& w
         }
       }
       D::store_sums(sum + g - g0, total);
-    });
+    };
+    each_four_groups<kGroup>(x, k, g0, g0 + some, round);
     for (int64_t g = 0; g < kSome; ++g) {
       if (w.offsets) {
         const float product = scale[g] * static_cast<float>(sum[g]);

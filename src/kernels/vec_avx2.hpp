@@ -52,6 +52,7 @@ struct V {
   static TCPP_INLINE Reg min(Reg a, Reg b) { return _mm256_min_ps(a, b); }
   static TCPP_INLINE Reg max(Reg a, Reg b) { return _mm256_max_ps(a, b); }
   static TCPP_INLINE Reg abs(Reg a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static TCPP_INLINE Reg negate(Reg a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
   static TCPP_INLINE Reg copysign(Reg magnitude, Reg sign) {
     const Reg bit = _mm256_set1_ps(-0.0f);
     return _mm256_or_ps(_mm256_andnot_ps(bit, magnitude), _mm256_and_ps(bit, sign));
@@ -84,11 +85,11 @@ struct V {
     return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
   }
 
-  // The greater of a and |b|, a not being negative; NaN is above infinity.
-  static TCPP_INLINE Reg larger_size(Reg a, Reg b) {
-    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(abs(b))));
+  // The greater by the bits of a, not negative, and b: NaN is above infinity.
+  static TCPP_INLINE Reg above(Reg a, Reg b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
   }
-  // The largest lane of each of four, of numbers as larger_size() gives them.
+  // The largest lane of each of four by the bits, none negative.
   static TCPP_INLINE void store_largest(float* to, const Reg (&x)[4]) {
     const auto cast = [](Reg y) __attribute__((always_inline)) { return _mm256_castps_si256(y); };
     const auto larger = [](__m256i a, __m256i b) __attribute__((always_inline)) { return _mm256_max_epi32(a, b); };
@@ -193,6 +194,15 @@ struct Dot {
   static TCPP_INLINE void store_sums(int32_t* to, const Acc (&x)[4]) {
     const __m256i y = V::fold(x[0], x[1], x[2], x[3], add);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(y));
+  }
+  // Four times kWidth elements of A, at most 127, on from p; `sum` and they, in whatever lanes.
+  static TCPP_INLINE Acc store_sum(Element* p, const Acc (&x)[4], Acc sum) {
+    for (int j = 0; j < 4; ++j) {
+      const Acc y = _mm256_min_epi32(x[j], _mm256_set1_epi32(127));
+      sum = add(sum, y);
+      store(p + j * V::kWidth, 0, y);
+    }
+    return sum;
   }
   // kWidth elements of A, those beyond four units `stride` elements on.
   static TCPP_INLINE void store(Element* p, int64_t, Acc x) {

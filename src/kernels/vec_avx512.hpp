@@ -67,6 +67,7 @@ struct V {
   static TCPP_INLINE Reg min(Reg a, Reg b) { return _mm512_min_ps(a, b); }
   static TCPP_INLINE Reg max(Reg a, Reg b) { return _mm512_max_ps(a, b); }
   static TCPP_INLINE Reg abs(Reg a) { return _mm512_abs_ps(a); }
+  static TCPP_INLINE Reg negate(Reg a) { return _mm512_xor_ps(a, _mm512_set1_ps(-0.0f)); }
   static TCPP_INLINE Reg copysign(Reg magnitude, Reg sign) {
     const Reg bit = _mm512_set1_ps(-0.0f);
     return _mm512_or_ps(_mm512_andnot_ps(bit, magnitude), _mm512_and_ps(bit, sign));
@@ -86,11 +87,11 @@ struct V {
   static TCPP_INLINE float sum(Reg a) { return _mm512_reduce_add_ps(a); }
   static TCPP_INLINE float largest(Reg a) { return _mm512_reduce_max_ps(a); }
 
-  // The greater of a and |b|, a not being negative; NaN is above infinity.
-  static TCPP_INLINE Reg larger_size(Reg a, Reg b) {
-    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(abs(b))));
+  // The greater by the bits of a, not negative, and b: NaN is above infinity.
+  static TCPP_INLINE Reg above(Reg a, Reg b) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
   }
-  // The largest lane of each of four, of numbers as larger_size() gives them.
+  // The largest lane of each of four by the bits, none negative.
   static TCPP_INLINE void store_largest(float* to, const Reg (&x)[4]) {
     const auto cast = [](Reg y) __attribute__((always_inline)) { return _mm512_castps_si512(y); };
     const auto larger = [](__m512i a, __m512i b) __attribute__((always_inline)) { return _mm512_max_epi32(a, b); };
@@ -201,6 +202,15 @@ struct Dot {
   static TCPP_INLINE void store_sums(int32_t* to, const Acc (&x)[4]) {
     const __m512i y = V::fold(x[0], x[1], x[2], x[3], add);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_castsi512_si128(y));
+  }
+  // Four times kWidth elements of A, at most 127, on from p; `sum` and they, in whatever lanes.
+  static TCPP_INLINE Acc store_sum(Element* p, const Acc (&x)[4], Acc sum) {
+    for (int j = 0; j < 4; ++j) {
+      const Acc y = _mm512_min_epi32(x[j], _mm512_set1_epi32(127));
+      sum = add(sum, y);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + j * V::kWidth), _mm512_cvtepi32_epi16(y));
+    }
+    return sum;
   }
   // kWidth elements of A, those beyond four units `stride` elements on.
   static TCPP_INLINE void store(Element* p, int64_t stride, Acc x) {

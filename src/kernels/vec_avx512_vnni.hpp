@@ -45,6 +45,13 @@ struct VnniDot {
   static TCPP_INLINE Acc round(V::Reg x) { return Dot::round(x); }
   static TCPP_INLINE Acc add(Acc a, Acc b) { return Dot::add(a, b); }
   static TCPP_INLINE void store_sums(int32_t* to, const Acc (&x)[4]) { Dot::store_sums(to, x); }
+  static TCPP_INLINE Acc store_sum(Element* p, const Acc (&x)[4], Acc sum) {
+    const __m512i ab = _mm512_packs_epi32(x[0], x[1]), cd = _mm512_packs_epi32(x[2], x[3]);
+    const __m512i y = _mm512_packs_epi16(ab, cd);  // saturated; each quarter has a unit of every vector
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, y));
+    return _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), y);
+  }
   static TCPP_INLINE void store(Element* p, int64_t, Acc x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x));
   }

@@ -115,6 +115,10 @@ struct V {
     for (int i = 0; i < kWidth; ++i) a[i] = from_bits(to_bits(a[i]) & 0x7fffffffu);
     return a;
   }
+  static TCPP_INLINE Reg negate(Reg a) {
+    for (int i = 0; i < kWidth; ++i) a[i] = from_bits(to_bits(a[i]) ^ 0x80000000u);
+    return a;
+  }
   static TCPP_INLINE Reg copysign(Reg magnitude, Reg sign) {
     for (int i = 0; i < kWidth; ++i) {
       magnitude[i] = from_bits((to_bits(magnitude[i]) & 0x7fffffffu) | (to_bits(sign[i]) & 0x80000000u));
@@ -152,15 +156,15 @@ struct V {
     return x > y ? x : y;
   }
 
-  // The greater of a and |b|, a not being negative; NaN is above infinity.
-  static TCPP_INLINE Reg larger_size(Reg a, Reg b) {
+  // The greater by the bits of a, not negative, and b: NaN is above infinity.
+  static TCPP_INLINE Reg above(Reg a, Reg b) {
     for (int i = 0; i < kWidth; ++i) {
-      const uint32_t x = to_bits(a[i]), y = to_bits(b[i]) & 0x7fffffffu;
-      a[i] = from_bits(x > y ? x : y);
+      const int32_t x = static_cast<int32_t>(to_bits(a[i])), y = static_cast<int32_t>(to_bits(b[i]));
+      a[i] = from_bits(static_cast<uint32_t>(y > x ? y : x));
     }
     return a;
   }
-  // The largest lane of each of four, of numbers as larger_size() gives them.
+  // The largest lane of each of four by the bits, none negative.
   static TCPP_INLINE void store_largest(float* to, const Reg (&x)[4]) {
     for (int j = 0; j < 4; ++j) {
       uint32_t most = 0;
@@ -288,6 +292,17 @@ struct Dot {
   // The sum of the lanes of each of four.
   static TCPP_INLINE void store_sums(int32_t* to, const Acc (&x)[4]) {
     for (int j = 0; j < 4; ++j) to[j] = (x[j].lane[0] + x[j].lane[1]) + (x[j].lane[2] + x[j].lane[3]);
+  }
+  // Four times kWidth elements of A, at most 127, on from p; `sum` and they, in whatever lanes.
+  static TCPP_INLINE Acc store_sum(Element* p, const Acc (&x)[4], Acc sum) {
+    for (int j = 0; j < 4; ++j) {
+      for (int i = 0; i < V::kWidth; ++i) {
+        const int32_t y = x[j].lane[i] < 127 ? x[j].lane[i] : 127;
+        p[j * V::kWidth + i] = static_cast<int16_t>(y);
+        sum.lane[i] += y;
+      }
+    }
+    return sum;
   }
   // kWidth elements of A, those beyond four units `stride` elements on.
   static TCPP_INLINE void store(Element* p, int64_t, Acc x) {
