@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
@@ -26,9 +27,9 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <vector>
 #else
 #include <chrono>
-#include <mutex>
 #endif
 
 namespace transformers {
@@ -244,11 +245,81 @@ void write_file(const std::string& name, std::span<const std::span<const std::by
   if (replace) rename_or_remove(target, path);
 }
 
+namespace {
+
+constexpr std::size_t kLarge = std::size_t{1} << 20;  // bytes: what comes from the system directly
+
+// Blocks of scratch_bytes() that were given back, the latest last: to clear as many pages for the next call would take
+// a tenth of its time. The process needs no more memory for that: they go where new blocks come, and where memory is
+// short the system takes their pages.
+class Spares {
+ public:
+  struct Block {
+    std::shared_ptr<std::byte> memory;
+    std::size_t size = 0;
+  };
+
+  // The smallest that holds `bytes` with less than that left over, or none.
+  Block take(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    auto best = blocks_.end();
+    for (auto block = blocks_.begin(); block != blocks_.end(); ++block) {
+      if (block->size < bytes || block->size - bytes >= bytes) continue;
+      if (best == blocks_.end() || block->size <= best->size) best = block;
+    }
+    if (best == blocks_.end()) return {};
+    Block found = std::move(*best);
+    blocks_.erase(best);
+    bytes_ -= found.size;
+    return found;
+  }
+
+  void keep(Block block) noexcept {
+    if (block.size > kMostBytes || ::madvise(block.memory.get(), block.size, MADV_FREE) != 0) return;
+    const std::lock_guard lock(mutex_);
+    try {
+      blocks_.push_back(std::move(block));
+    } catch (const std::bad_alloc&) {
+      return;
+    }
+    bytes_ += blocks_.back().size;
+    if (bytes_ > kMostBytes) drop_oldest(bytes_ - kMostBytes);
+  }
+
+  // Gives that many bytes back to the system, or all: new memory takes the place of spare one.
+  void drop(std::size_t bytes) noexcept {
+    const std::lock_guard lock(mutex_);
+    drop_oldest(bytes);
+  }
+
+ private:
+  void drop_oldest(std::size_t bytes) noexcept {
+    std::size_t dropped = 0;
+    auto end = blocks_.begin();
+    for (; end != blocks_.end() && dropped < bytes; ++end) dropped += end->size;
+    blocks_.erase(blocks_.begin(), end);
+    bytes_ -= dropped;
+  }
+
+  static constexpr std::size_t kMostBytes = std::size_t{256} << 20;
+  std::mutex mutex_;
+  std::vector<Block> blocks_;
+  std::size_t bytes_ = 0;
+};
+
+Spares& spares() {
+  static Spares* const made = new Spares;  // never destroyed: blocks are given back during static destruction too
+  return *made;
+}
+
+}  // namespace
+
 std::shared_ptr<std::byte> allocate_bytes(std::size_t bytes) {
-  constexpr std::size_t kLarge = std::size_t{1} << 20, kHugePage = std::size_t{2} << 20;
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
   if (bytes < kLarge) return heap_bytes(bytes);
   if (bytes > SIZE_MAX / 2) out_of_memory(bytes);
   const std::size_t size = (bytes + page_size() - 1) / page_size() * page_size();
+  spares().drop(size);
   const std::size_t slack = size >= kHugePage ? kHugePage : 0;
   void* const block = ::mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) out_of_memory(bytes);
@@ -262,6 +333,14 @@ std::shared_ptr<std::byte> allocate_bytes(std::size_t bytes) {
     ::madvise(begin, size / kHugePage * kHugePage, MADV_HUGEPAGE);
   }
   return {begin, [size](std::byte* p) { ::munmap(p, size); }};
+}
+
+std::shared_ptr<std::byte> scratch_bytes(std::size_t bytes) {
+  if (bytes < kLarge) return allocate_bytes(bytes);
+  Spares::Block block = spares().take(bytes);
+  if (block.memory == nullptr) block = {allocate_bytes(bytes), bytes};
+  std::byte* const begin = block.memory.get();
+  return {begin, [block = std::move(block)](std::byte*) mutable { spares().keep(std::move(block)); }};
 }
 
 int usable_cores() noexcept {
@@ -363,6 +442,7 @@ void write_file(const std::string& name, std::span<const std::span<const std::by
 }
 
 std::shared_ptr<std::byte> allocate_bytes(std::size_t bytes) { return heap_bytes(bytes); }
+std::shared_ptr<std::byte> scratch_bytes(std::size_t bytes) { return heap_bytes(bytes); }
 
 int usable_cores() noexcept { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 

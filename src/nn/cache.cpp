@@ -41,7 +41,7 @@ struct Cache::Memory {
       // of the cache. Each slab is twice as large as the one before, so that a short text takes little.
       const std::size_t stride = (bytes + 63) / 64 * 64 + 64;
       slab_bytes_ = std::max(stride, std::min(2 * slab_bytes_, kMostSlab));
-      slabs_.push_back(allocate_bytes(slab_bytes_));
+      slabs_.push_back(scratch_bytes(slab_bytes_));
       for (std::size_t i = slab_bytes_ / stride; i-- > 0;) free.push_back(slabs_.back().get() + i * stride);
     }
     std::byte* const data = free.back();

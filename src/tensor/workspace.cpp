@@ -29,7 +29,7 @@ float* Workspace::floats(int64_t count) {
   if (chunks_.empty() || used_ + size > chunks_.back().size) {
     // What was handed out stays where it is, so growth is a further chunk; reset() makes one of them all.
     const std::size_t chunk = std::max({size, kSmallestChunk, bytes() / 2});
-    chunks_.push_back({allocate_bytes(chunk), chunk});
+    chunks_.push_back({scratch_bytes(chunk), chunk});
     used_ = 0;
   }
   std::byte* p = chunks_.back().memory.get() + used_;
@@ -41,7 +41,7 @@ void Workspace::reset() {
   if (chunks_.size() > 1) {
     const std::size_t total = bytes();
     chunks_.clear();
-    chunks_.push_back({allocate_bytes(total), total});
+    chunks_.push_back({scratch_bytes(total), total});
   }
   used_ = 0;
 }

@@ -211,6 +211,42 @@ TEST(AllocateBytes, IsAlignedAndZero) {
   }
 }
 
+TEST(ScratchBytes, IsAlignedAndOfOneOwner) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{100}, std::size_t{3} << 20}) {
+    const auto one = scratch_bytes(size), other = scratch_bytes(size);
+    ASSERT_NE(one, nullptr);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(one.get()) % 64, 0u);
+    std::fill_n(one.get(), size, std::byte{1});
+    std::fill_n(other.get(), size, std::byte{2});
+    EXPECT_TRUE(std::all_of(one.get(), one.get() + size, [](std::byte b) { return b == std::byte{1}; }));
+  }
+}
+
+#if defined(__linux__) && !defined(TCPP_PORTABLE_PLATFORM)
+TEST(ScratchBytes, GivesWhatCameBackToTheNext) {
+  constexpr std::size_t kBytes = (std::size_t{37} << 20) + 5;
+  auto block = scratch_bytes(kBytes);
+  const std::byte* const place = block.get();
+  std::fill_n(block.get(), kBytes, std::byte{1});
+  block.reset();
+  EXPECT_EQ(scratch_bytes(kBytes - (5 << 20)).get(), place);
+  block = scratch_bytes(kBytes);
+  EXPECT_EQ(block.get(), place);
+}
+
+TEST(ScratchBytes, KeepsOnlySoMuchAndMakesRoom) {
+  const int64_t before = status_bytes("VmSize:");
+  if (before < 0) GTEST_SKIP() << "no /proc here";
+  {
+    std::vector<std::shared_ptr<std::byte>> blocks;
+    for (int i = 0; i < 40; ++i) blocks.push_back(scratch_bytes(std::size_t{32} << 20));
+  }
+  EXPECT_LE(status_bytes("VmSize:"), before + (int64_t{257} << 20));
+  const auto block = allocate_bytes(std::size_t{256} << 20);
+  EXPECT_LE(status_bytes("VmSize:"), before + (int64_t{257} << 20));
+}
+#endif
+
 TEST(AllocateBytes, ReportsWhatCannotBeHad) {
   EXPECT_ERROR(ErrorCode::out_of_memory, "out of memory: 1152921504606846976 bytes asked for",
                allocate_bytes(std::size_t{1} << 60));

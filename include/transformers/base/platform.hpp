@@ -53,10 +53,13 @@ TCPP_API std::string read_file(const std::string& path, std::size_t max_bytes = 
 // torn file; a device or pipe is written to directly. Error(io), the temporary file being removed.
 TCPP_API void write_file(const std::string& path, std::span<const std::span<const std::byte>> parts);
 
-// Memory for packed weights and activations: 64-byte aligned, never null, from the system directly when large (2 MiB
+// Memory for packed weights: 64-byte aligned, never null, from the system directly when large (2 MiB
 // pages where the system has them: the GEMM reads it end to end). Zeroed; large blocks become resident only as they are
 // written. Error(out_of_memory) naming the bytes asked for.
 TCPP_API std::shared_ptr<std::byte> allocate_bytes(std::size_t bytes);
+// The same for what one call needs and the next one again (activations, keys and values): contents undefined. What is
+// given back stays with the process for whoever asks next, up to 256 MiB, unless the system needs the pages.
+TCPP_API std::shared_ptr<std::byte> scratch_bytes(std::size_t bytes);
 
 // Cores this process may run on (its affinity mask and container quota), at least 1.
 TCPP_API int usable_cores() noexcept;
