@@ -14,7 +14,7 @@ if [ "${2:-}" = llama.cpp ]; then
   version=0.3.36
   mkdir -p "$directory/llama.cpp"
   cd "$directory/llama.cpp"
-  "${PYTHON:-python3}" -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation --dest . \
+  "${PYTHON:-python3}" -m pip download --quiet --no-deps --no-binary llama-cpp-python --dest . \
     "llama-cpp-python==$version" || [ -f "llama_cpp_python-$version.tar.gz" ]
   tar xzf "llama_cpp_python-$version.tar.gz"
   cmake -S "llama_cpp_python-$version/vendor/llama.cpp" -B . -G Ninja -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON \
