@@ -41,7 +41,7 @@ struct ChatArguments {
   std::string model, system;
   OptionWords words;
   LoadOptions load;
-  KVType cache_dtype = KVType::f32;
+  std::optional<KVType> cache_dtype;
 };
 
 // Prints pieces of text as they become certain and keeps what it printed.

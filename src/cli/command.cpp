@@ -67,10 +67,17 @@ CLI::Option* add_threads(CLI::App& app) {
       ->check(CLI::Range(1, 1024));
 }
 
-CLI::Option* add_cache_dtype(CLI::App& app, KVType& type) {
-  const std::map<std::string, KVType> names{{"fp32", KVType::f32}, {"bf16", KVType::bf16}, {"q8", KVType::q8}};
-  return app.add_option("--cache-dtype", type, "what keys and values are held as: fp32, bf16 or q8 (default: fp32)")
-      ->transform(CLI::CheckedTransformer(names))
+CLI::Option* add_cache_dtype(CLI::App& app, std::optional<KVType>& type) {
+  return app
+      .add_option_function<std::string>(
+          "--cache-dtype",
+          [&type](const std::string& name) {
+            type = name == "fp32" ? KVType::f32 : name == "bf16" ? KVType::bf16 : KVType::q8;
+          },
+          "what keys and values are held as (default: bf16 with weights of bf16, q8 or q4 where the processor "
+          "multiplies "
+          "bf16, else fp32)")
+      ->check(CLI::IsMember({"fp32", "bf16", "q8"}))
       ->type_name("TYPE");
 }
 

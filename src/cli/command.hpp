@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,7 +54,7 @@ CLI::Option* add_dtype(CLI::App& app, WeightType& dtype);
 // --dtype and --no-mmap.
 void add_load(CLI::App& app, LoadOptions& load);
 // --cache-dtype, what keys and values are held as.
-CLI::Option* add_cache_dtype(CLI::App& app, KVType& type);
+CLI::Option* add_cache_dtype(CLI::App& app, std::optional<KVType>& type);
 
 // The inputs of a command: values of the command line, or the lines of a file ("-": standard input), read as they are
 // asked for. Lines end at '\n' only. With `jsonl` (a file named *.jsonl) every line is a JSON value.

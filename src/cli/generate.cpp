@@ -23,7 +23,7 @@ struct GenerateArguments {
   std::string model, inputs, output, assistant;
   OptionWords words;
   LoadOptions load;
-  KVType cache_dtype = KVType::f32;
+  std::optional<KVType> cache_dtype;
 };
 
 // A value of each new token of each row (or `width` of them) as one tensor [rows, longest(, width)], NaN behind a row's
@@ -93,7 +93,7 @@ struct BenchArguments {
   int64_t prompt = 128, new_tokens = 128, batch = 1, num_beams = 1, runs = 5;
   std::string assistant;
   LoadOptions load;
-  KVType cache_dtype = KVType::f32;
+  std::optional<KVType> cache_dtype;
 };
 
 void bench(const BenchArguments& args) {

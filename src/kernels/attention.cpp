@@ -83,8 +83,14 @@ class Tasks {
   std::vector<int64_t>& first_task_ = (*reused_).first_task;  // of each of `first_`
 };
 
+// Over a cache the arithmetic is that of its type.
+const AttentionKernels& kernels_for(const AttentionArgs& args) {
+  const bool bf16 = args.cache == nullptr ? args.bf16 : args.cache->type == KVType::bf16;
+  return kernels().attention[bf16 ? kBf16s : kFloats];
+}
+
 void plain_attention(const AttentionArgs& args) {
-  const KernelTable& table = kernels();
+  const AttentionKernels& table = kernels_for(args);
   const int64_t kv_heads = args.num_key_value_heads, group = args.num_attention_heads / kv_heads;
   const int64_t head_dim = args.head_dim;
   const Tasks tasks(args);
@@ -92,22 +98,21 @@ void plain_attention(const AttentionArgs& args) {
     for (int64_t i; (i = next()) >= 0;) {
       const Tasks::Task t = tasks[i];
       const int64_t row = args.cu_seqlens[t.sequence], keys = args.key_lens[t.sequence];
-      table.attention_block(
-          {.query = args.query + (row + t.begin) * args.query_stride + t.kv_head * group * head_dim,
-           .query_stride = args.query_stride,
-           .queries = t.end - t.begin,
-           .group = group,
-           .key = args.key + row * args.key_stride + t.kv_head * head_dim,
-           .key_stride = args.key_stride,
-           .value = args.value + row * args.value_stride + t.kv_head * head_dim,
-           .value_stride = args.value_stride,
-           .keys = keys,
-           .head_dim = head_dim,
-           .scale = args.scale,
-           .prefetch_next = t.runs == 1 && t.kv_head + 1 < kv_heads,
-           .out = args.out + (row + t.begin) * args.out_stride + t.kv_head * group * head_dim,
-           .out_stride = args.out_stride,
-           .scratch = thread_scratch(table.attention_scratch(t.end - t.begin, group, keys, head_dim))});
+      table.block({.query = args.query + (row + t.begin) * args.query_stride + t.kv_head * group * head_dim,
+                   .query_stride = args.query_stride,
+                   .queries = t.end - t.begin,
+                   .group = group,
+                   .key = args.key + row * args.key_stride + t.kv_head * head_dim,
+                   .key_stride = args.key_stride,
+                   .value = args.value + row * args.value_stride + t.kv_head * head_dim,
+                   .value_stride = args.value_stride,
+                   .keys = keys,
+                   .head_dim = head_dim,
+                   .scale = args.scale,
+                   .prefetch_next = t.runs == 1 && t.kv_head + 1 < kv_heads,
+                   .out = args.out + (row + t.begin) * args.out_stride + t.kv_head * group * head_dim,
+                   .out_stride = args.out_stride,
+                   .scratch = thread_scratch(table.scratch(t.end - t.begin, group, keys, head_dim))});
     }
   });
 }
@@ -196,7 +201,7 @@ void check_biases(const AttentionArgs& args) {
 }
 
 void sighted_attention(const AttentionArgs& args) {
-  const KernelTable& table = kernels();
+  const AttentionKernels& table = kernels_for(args);
   const int64_t kv_heads = args.num_key_value_heads, group = args.num_attention_heads / kv_heads;
   const int64_t head_dim = args.head_dim, distances = 2 * args.max_distance + 1;
   const int64_t buckets = args.num_buckets, bias_stride = args.num_attention_heads * buckets;
@@ -216,7 +221,7 @@ void sighted_attention(const AttentionArgs& args) {
       const int64_t row = args.cu_seqlens[t.sequence] + t.begin, head = t.kv_head * group;
       const int64_t key_row = sight.key_rows[t.sequence];
       const bool dense = args.cache == nullptr;
-      table.sighted_attention_block(
+      table.sighted_block(
           {.query = args.query + row * args.query_stride + head * head_dim,
            .query_stride = args.query_stride,
            .queries = t.end - t.begin,
@@ -228,7 +233,7 @@ void sighted_attention(const AttentionArgs& args) {
            .value_stride = args.value_stride,
            .blocks = dense ? nullptr : args.cache->blocks.data() + args.cache->first_block[t.sequence],
            .kv_type = type,
-           .block_offset = t.kv_head * table.kv_head_bytes(type, head_dim),
+           .block_offset = t.kv_head * kernels().kv[type].head_bytes(head_dim),
            .key_begin = sight.key_begin.data() + row,
            .key_end = sight.key_end.data() + row,
            .scale = args.scale,
@@ -245,7 +250,7 @@ void sighted_attention(const AttentionArgs& args) {
            .key_bias_stride = bias_stride,
            .out = args.out + row * args.out_stride + head * head_dim,
            .out_stride = args.out_stride,
-           .scratch = thread_scratch(table.sighted_attention_scratch(t.end - t.begin, group, head_dim))});
+           .scratch = thread_scratch(table.sighted_scratch(t.end - t.begin, group, head_dim))});
     }
   });
 }
@@ -276,21 +281,25 @@ void attention(const AttentionArgs& args) {
   }
 }
 
+bool multiplies_bf16() {
+  const KernelTable& table = kernels();
+  return table.attention[kBf16s].block != table.attention[kFloats].block;
+}
+
 static_assert(int(KVType::f32) == kKVF32 && int(KVType::bf16) == kKVBf16 && int(KVType::q8) == kKVQ8);
 
 int64_t kv_block_bytes(KVType type, int64_t num_key_value_heads, int64_t head_dim) {
   check_argument(num_key_value_heads > 0 && head_dim > 0, "kv_block_bytes: sizes must be positive");
-  return num_key_value_heads * kernels().kv_head_bytes(static_cast<int>(type), head_dim);
+  return num_key_value_heads * kernels().kv[static_cast<int>(type)].head_bytes(head_dim);
 }
 
 void store_kv(KVType type, const float* key, int64_t key_stride, const float* value, int64_t value_stride,
               int64_t count, int64_t num_key_value_heads, int64_t head_dim, int64_t first, void* block) {
   check_argument(first >= 0 && count >= 0 && first + count <= kKVBlockTokens, "store_kv: tokens beyond the block");
-  const KernelTable& table = kernels();
-  const int kind = static_cast<int>(type);
+  const KVKernels& table = kernels().kv[static_cast<int>(type)];
   for (int64_t h = 0; h < num_key_value_heads; ++h) {
-    table.store_kv_head(kind, key + h * head_dim, key_stride, value + h * head_dim, value_stride, count, head_dim,
-                        first, static_cast<char*>(block) + h * table.kv_head_bytes(kind, head_dim));
+    table.store_head(key + h * head_dim, key_stride, value + h * head_dim, value_stride, count, head_dim, first,
+                     static_cast<char*>(block) + h * table.head_bytes(head_dim));
   }
 }
 

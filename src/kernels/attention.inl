@@ -1,52 +1,38 @@
-// What it is: attention of a run of queries of one sequence over that sequence's keys, by one thread.
-// Where it stands: src/kernels; attention.cpp cuts a batch into such runs.
+// What it is: attention in float32, and the cache's blocks of every type that it reads.
+// Where it stands: src/kernels; the loops are those of attention_blocks.inl.
 // Usage: fill_attention(table) puts it into the table of its ISA.
-// Source: Dao et al., "FlashAttention" (arXiv 2205.14135) and Milakov & Gimelshein (arXiv 1805.02867): softmax by
-// running
-//   maximum over tiles of keys. Tiles have a fixed size counted from key 0, so a query's result depends on nothing
-//   else.
-#include "kernels/kernel_table.hpp"
-#include "kernels/math.inl"
-#include "kernels/micro.inl"
+#include "kernels/attention_blocks.inl"
 #include "kernels/widen.inl"
 
 namespace transformers {
 namespace TCPP_KERNELS {
 namespace {
 
-constexpr int64_t kKeyTile = 256;
-static_assert(kKeyTile <= kPiece);
-// An odd number of cache lines, so that the rows of a tile of scores do not crowd into few cache sets.
-constexpr int64_t kScoreStride = kKeyTile + 16;
-
-int64_t panels_of(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
-
-struct Layout {
-  int64_t tile_keys;  // keys in the longest tile
-  int64_t value_columns;
-  int64_t keys_at, values_at, queries_at, scores_at, weights_at, sums_at, maxima_at, totals_at, end;
-
-  Layout(int64_t queries, int64_t group, int64_t keys, int64_t head_dim)
-      : tile_keys(keys < kKeyTile ? keys : kKeyTile), value_columns(panels_of(head_dim) * kPanel) {
-    const auto aligned = [](int64_t floats) { return (floats + 15) / 16 * 16; };
-    keys_at = 0;
-    values_at = keys_at + panels_of(tile_keys) * kPanel * head_dim;
-    queries_at = values_at + aligned(tile_keys * value_columns);
-    scores_at = queries_at + aligned(kTileRows * quads_of(head_dim) * 4);
-    weights_at = scores_at + kTileRows * kScoreStride;
-    sums_at = weights_at + kTileRows * kScoreStride;
-    maxima_at = sums_at + aligned(group * queries * value_columns);
-    totals_at = maxima_at + aligned(group * queries);
-    end = totals_at + aligned(group * queries);
+// An arithmetic of attention_blocks.inl.
+struct Floats {
+  static constexpr int64_t kDepth = 1;    // numbers in a unit
+  static constexpr int kStored = kKVF32;  // what a cache holds that needs no rearranging
+  static void micro(int64_t rows, const MicroArgs& args) { TCPP_KERNELS::micro(rows, args); }
+  // One row of queries, of a tile of `rows`.
+  static void copy_row(const float* from, int64_t k, int64_t rows, float* to) {
+    TCPP_KERNELS::copy_row(from, k, rows, to);
   }
+  // The first n <= kWidth of a row's numbers j ... j + kWidth - 1, j a multiple of kWidth; zeros beyond n in the last
+  // quad.
+  static TCPP_INLINE void store_weights(float* weights, int64_t j, int64_t rows, int64_t n, V::Reg x) {
+    V::store_quads(weights + j * rows, 4 * rows, quads_of(n), x);
+  }
+  // keys [keys, head_dim] -> panels [head_dim, kPanel] of kPanel keys each, zeros where keys are missing.
+  static void pack_keys(const float* key, int64_t stride, int64_t keys, int64_t head_dim, float* panels);
+  // values [keys, head_dim] -> panels [keys, kPanel] of kPanel columns each, zeros beyond head_dim; `tall` keys from
+  // one panel to the next.
+  static void pack_values(const float* value, int64_t stride, int64_t keys, int64_t head_dim, int64_t tall,
+                          float* panels);
+  // A head's share of a block of a cache as float32.
+  static void widen_kv_head(int type, const void* from, int64_t head_dim, float* to);
 };
 
-int64_t attention_scratch(int64_t queries, int64_t group, int64_t keys, int64_t head_dim) noexcept {
-  return Layout(queries, group, keys, head_dim).end;
-}
-
-// keys [keys, head_dim] -> panels [head_dim, kPanel] of kPanel keys each, zeros where keys are missing.
-void pack_keys(const float* key, int64_t stride, int64_t keys, int64_t head_dim, float* panels) {
+void Floats::pack_keys(const float* key, int64_t stride, int64_t keys, int64_t head_dim, float* panels) {
   constexpr int64_t kW = V::kWidth;
   for (int64_t j0 = 0; j0 < panels_of(keys) * kPanel; j0 += kW) {
     float* to = panels + j0 / kPanel * kPanel * head_dim + j0 % kPanel;
@@ -61,11 +47,11 @@ void pack_keys(const float* key, int64_t stride, int64_t keys, int64_t head_dim,
   }
 }
 
-// values [keys, head_dim] -> panels [keys, kPanel] of kPanel columns each, zeros beyond head_dim.
-void pack_values(const float* value, int64_t stride, int64_t keys, int64_t head_dim, float* panels) {
+void Floats::pack_values(const float* value, int64_t stride, int64_t keys, int64_t head_dim, int64_t tall,
+                         float* panels) {
   constexpr int64_t kW = V::kWidth;
   for (int64_t d0 = 0; d0 < panels_of(head_dim) * kPanel; d0 += kW) {
-    float* to = panels + d0 / kPanel * kPanel * keys + d0 % kPanel;
+    float* to = panels + d0 / kPanel * kPanel * tall + d0 % kPanel;
     const float* from = value + d0;
     const int64_t left = head_dim - d0;
     if (left >= kW) {
@@ -78,146 +64,25 @@ void pack_values(const float* value, int64_t stride, int64_t keys, int64_t head_
   }
 }
 
-// One row of scores over a tile of keys: scaled, exponentials taken below the running maximum and written as quads (to
-// `weights`, the tile having `rows` rows), the row's sums brought to that maximum.
-TCPP_INLINE void softmax_step(float* scores, int64_t keys, float scale, bool first, float* maximum, float* total,
-                              float* sums, int64_t columns, float* weights, int64_t rows) {
-  using Reg = V::Reg;
-  constexpr int64_t kW = V::kWidth;
-  const Reg factor = V::set1(scale), lowest = V::set1(-3.402823466e38f);
-  Reg m = lowest;
-  int64_t j = 0;
-  for (; j + kW <= keys; j += kW) m = V::max(m, V::mul(V::load(scores + j), factor));
-  if (j < keys) m = V::max(m, V::keep(V::mul(V::load(scores + j), factor), keys - j, lowest));
-  float top = V::largest(m);
-  if (!first && *maximum > top) top = *maximum;
-  const Reg below = V::set1(-top);
-  Reg sum = V::zero();
-  for (j = 0; j + kW <= keys; j += kW) {
-    const Reg x = exp(V::fma(V::load(scores + j), factor, below));
-    V::store_quads(weights + j * rows, 4 * rows, kW / 4, x);
-    sum = V::add(sum, x);
+void Floats::widen_kv_head(int type, const void* from, int64_t head_dim, float* to) {
+  const int64_t numbers = kv_head_units<Floats>(head_dim), keys = kBlock * head_dim;
+  if (type == kKVBf16) {
+    widen_row<kWeightBf16>(from, numbers, false, to);
+    return;
   }
-  if (j < keys) {
-    const Reg x = V::keep(exp(V::fma(V::load(scores + j), factor, below)), keys - j, V::zero());
-    V::store_quads(weights + j * rows, 4 * rows, quads_of(keys - j), x);
-    sum = V::add(sum, x);
+  const int8_t* const q = static_cast<const int8_t*>(from);
+  const float* const scales = reinterpret_cast<const float*>(q + numbers);
+  for (int64_t at = 0; at < keys; at += kPanel) {
+    const float* const s = scales + at / (kPanel * head_dim) * kPanel;
+    for (int64_t j = 0; j < kPanel; ++j) to[at + j] = static_cast<float>(q[at + j]) * s[j];
   }
-  if (first) {
-    *total = V::sum(sum);
-  } else {
-    const Reg shrink = exp(V::set1(*maximum - top));
-    *total = *total * V::first(shrink) + V::sum(sum);
-    for (int64_t d = 0; d < columns; d += kW) V::store(sums + d, V::mul(V::load(sums + d), shrink));
-  }
-  *maximum = top;
-}
-
-void write_rows(const AttentionBlock& a, int64_t head, const float* sums, const float* totals, int64_t columns) {
-  constexpr int64_t kW = V::kWidth;
-  for (int64_t q = 0; q < a.queries; ++q) {
-    float* out = a.out + head * a.head_dim + q * a.out_stride;
-    const float* from = sums + (head * a.queries + q) * columns;
-    const V::Reg factor = a.keys > 0 ? V::set1(1.0f / totals[head * a.queries + q]) : V::zero();
-    int64_t d = 0;
-    for (; d + kW <= a.head_dim; d += kW) {
-      V::store(out + d, a.keys > 0 ? V::mul(V::load(from + d), factor) : V::zero());
-    }
-    if (d < a.head_dim) {
-      V::store_partial(out + d, a.head_dim - d, a.keys > 0 ? V::mul(V::load(from + d), factor) : V::zero());
-    }
+  for (int64_t at = keys; at < numbers; at += kPanel) {
+    const float s = scales[kBlock + (at - keys) / kPanel % kBlock];
+    for (int64_t c = 0; c < kPanel; ++c) to[at + c] = static_cast<float>(q[at + c]) * s;
   }
 }
 
-// Brings `rows` pieces of rows towards the cache.
-inline void prefetch_rows(const float* from, int64_t stride, int64_t rows, int64_t floats) {
-  for (int64_t r = 0; r < rows; ++r, from += stride) {
-    for (int64_t i = 0; i < floats; i += 16) V::prefetch(from + i);
-  }
-}
-
-void attention_block(const AttentionBlock& a) noexcept {
-  const Layout layout(a.queries, a.group, a.keys, a.head_dim);
-  float* const keys = a.scratch + layout.keys_at;
-  float* const values = a.scratch + layout.values_at;
-  float* const queries = a.scratch + layout.queries_at;
-  float* const scores = a.scratch + layout.scores_at;
-  float* const weights = a.scratch + layout.weights_at;
-  float* const sums = a.scratch + layout.sums_at;
-  float* const maxima = a.scratch + layout.maxima_at;
-  float* const totals = a.scratch + layout.totals_at;
-  const int64_t columns = layout.value_columns;
-  const int64_t blocks = (a.queries + kTileRows - 1) / kTileRows;
-
-  for (int64_t k0 = 0; k0 < a.keys; k0 += kKeyTile) {
-    const int64_t kn = a.keys - k0 < kKeyTile ? a.keys - k0 : kKeyTile;
-    pack_keys(a.key + k0 * a.key_stride, a.key_stride, kn, a.head_dim, keys);
-    pack_values(a.value + k0 * a.value_stride, a.value_stride, kn, a.head_dim, values);
-    for (int64_t head = 0; head < a.group; ++head) {
-      for (int64_t i = 0; i < blocks; ++i) {
-        const int64_t q0 = i * a.queries / blocks, rows = (i + 1) * a.queries / blocks - q0;
-        if (a.prefetch_next && k0 == 0) {
-          // The next head's columns of the same rows lie far apart in memory, out of reach of the processor's own
-          // prefetching.
-          const int64_t turn = head * blocks + i, turns = a.group * blocks;
-          const int64_t first = a.keys * turn / turns, count = a.keys * (turn + 1) / turns - first;
-          prefetch_rows(a.query + (a.group + head) * a.head_dim + q0 * a.query_stride, a.query_stride, rows,
-                        a.head_dim);
-          prefetch_rows(a.key + a.head_dim + first * a.key_stride, a.key_stride, count, a.head_dim);
-          prefetch_rows(a.value + a.head_dim + first * a.value_stride, a.value_stride, count, a.head_dim);
-        }
-        const float* query = a.query + head * a.head_dim + q0 * a.query_stride;
-        copy_rows(query, a.query_stride, rows, a.head_dim, queries);
-        for (int64_t p = 0; p * kPanel < kn; ++p) {
-          micro(rows, {.a = queries,
-                       .lda = 0,
-                       .b = keys + p * a.head_dim * kPanel,
-                       .k = a.head_dim,
-                       .tile = scores + p * kPanel,
-                       .ldt = kScoreStride,
-                       .accumulate = false,
-                       .prefetch = nullptr,
-                       .prefetch_lines = 0});
-        }
-        const int64_t row0 = head * a.queries + q0;
-        for (int64_t r = 0; r < rows; ++r) {
-          softmax_step(scores + r * kScoreStride, kn, a.scale, k0 == 0, maxima + row0 + r, totals + row0 + r,
-                       sums + (row0 + r) * columns, columns, weights + r * 4, rows);
-        }
-        for (int64_t p = 0; p * kPanel < a.head_dim; ++p) {
-          micro(rows, {.a = weights,
-                       .lda = 0,
-                       .b = values + p * kPanel * kn,
-                       .k = kn,
-                       .tile = sums + row0 * columns + p * kPanel,
-                       .ldt = columns,
-                       .accumulate = k0 > 0,
-                       .prefetch = nullptr,
-                       .prefetch_lines = 0});
-        }
-      }
-    }
-  }
-  for (int64_t head = 0; head < a.group; ++head) write_rows(a, head, sums, totals, columns);
-}
-
-// ---- attention by sight: every query has its own range of keys, scores may be biased ----------------------------
-
-constexpr int64_t kBlock = 32;  // tokens in a block of a cache: kKVBlockTokens
-constexpr int64_t kTileBlocks = kKeyTile / kBlock;
-static_assert(kKeyTile % kBlock == 0 && kBlock % kPanel == 0);
-
-// A head's share of a block: keys as panels [kBlock / kPanel][head_dim][kPanel], then values as panels
-// [columns / kPanel][kBlock][kPanel].
-int64_t kv_head_floats(int64_t head_dim) noexcept { return kBlock * (head_dim + panels_of(head_dim) * kPanel); }
-
-// The same with numbers of another type; of q8 the scales of the keys, then those of the values, stand behind.
-int64_t kv_head_bytes(int type, int64_t head_dim) noexcept {
-  const int64_t numbers = kv_head_floats(head_dim);
-  return type == kKVF32 ? 4 * numbers : type == kKVBf16 ? 2 * numbers : numbers + 2 * kBlock * 4;
-}
-
-// Calls to_key(place, number) and to_value(place, number) for all numbers of one token.
+// Calls store(place, number, whether it is a key's) for all numbers of one token.
 template <class Store>
 TCPP_INLINE void place_kv(const float* key, const float* value, int64_t token, int64_t head_dim, Store store) {
   const int64_t k = token / kPanel * kPanel * head_dim + token % kPanel;
@@ -251,19 +116,31 @@ inline int8_t to_q8(float x, float inverse) {
   return rounded >= -127.0f && rounded <= 127.0f ? static_cast<int8_t>(static_cast<int>(rounded)) : int8_t{0};
 }
 
-void store_kv_head(int type, const float* key, int64_t key_stride, const float* value, int64_t value_stride,
-                   int64_t count, int64_t head_dim, int64_t first, void* to) noexcept {
+// The bytes of a head's share of a block; of q8 the scales of the keys, then those of the values, stand behind.
+template <int kType>
+int64_t kv_head_bytes(int64_t head_dim) noexcept {
+  const int64_t numbers = kv_head_units<Floats>(head_dim);
+  return kType == kKVF32 ? 4 * numbers : kType == kKVBf16 ? 2 * numbers : numbers + 2 * kBlock * 4;
+}
+
+template <int kType>
+void store_kv_head(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
+                   int64_t head_dim, int64_t first, void* to) noexcept {
+  if (kType == kKVF32 && count == kBlock) {
+    pack_kv_block<Floats>(key, key_stride, value, value_stride, count, head_dim, static_cast<float*>(to));
+    return;
+  }
   for (int64_t i = 0; i < count; ++i, key += key_stride, value += value_stride) {
     const int64_t token = first + i;
-    if (type == kKVF32) {
+    if constexpr (kType == kKVF32) {
       float* const out = static_cast<float*>(to);
       place_kv(key, value, token, head_dim, [&](int64_t at, float x, bool) { out[at] = x; });
-    } else if (type == kKVBf16) {
+    } else if constexpr (kType == kKVBf16) {
       uint16_t* const out = static_cast<uint16_t*>(to);
       place_kv(key, value, token, head_dim, [&](int64_t at, float x, bool) { out[at] = to_bf16(x); });
     } else {
       int8_t* const out = static_cast<int8_t*>(to);
-      float* const scales = reinterpret_cast<float*>(out + kv_head_floats(head_dim));
+      float* const scales = reinterpret_cast<float*>(out + kv_head_units<Floats>(head_dim));
       const float k = scale_of(key, head_dim), v = scale_of(value, head_dim);
       scales[token] = k, scales[kBlock + token] = v;
       const float of_key = k > 1e-36f ? 1.0f / k : 0.0f, of_value = v > 1e-36f ? 1.0f / v : 0.0f;
@@ -273,273 +150,19 @@ void store_kv_head(int type, const float* key, int64_t key_stride, const float* 
   }
 }
 
-// A head's share of a block as float32.
-void widen_kv_head(int type, const void* from, int64_t head_dim, float* to) {
-  const int64_t numbers = kv_head_floats(head_dim), keys = kBlock * head_dim;
-  if (type == kKVBf16) {
-    widen_row<kWeightBf16>(from, numbers, false, to);
-    return;
-  }
-  const int8_t* const q = static_cast<const int8_t*>(from);
-  const float* const scales = reinterpret_cast<const float*>(q + numbers);
-  for (int64_t at = 0; at < keys; at += kPanel) {
-    const float* const s = scales + at / (kPanel * head_dim) * kPanel;
-    for (int64_t j = 0; j < kPanel; ++j) to[at + j] = static_cast<float>(q[at + j]) * s[j];
-  }
-  for (int64_t at = keys; at < numbers; at += kPanel) {
-    const float s = scales[kBlock + (at - keys) / kPanel % kBlock];
-    for (int64_t c = 0; c < kPanel; ++c) to[at + c] = static_cast<float>(q[at + c]) * s;
-  }
-}
-
-// A whole block of rows in the same layout, tokens that are missing and columns beyond head_dim as zeros.
-void pack_kv_block(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
-                   int64_t head_dim, float* to) {
-  constexpr int64_t kW = V::kWidth;
-  if (count < kBlock) {
-    for (int64_t i = 0; i < kBlock * head_dim; ++i) to[i] = 0.0f;
-  }
-  pack_keys(key, key_stride, count, head_dim, to);
-  float* const values = to + kBlock * head_dim;
-  for (int64_t d0 = 0; d0 < panels_of(head_dim) * kPanel; d0 += kW) {
-    float* const column = values + d0 / kPanel * kPanel * kBlock + d0 % kPanel;
-    const int64_t left = head_dim - d0;
-    for (int64_t j = 0; j < kBlock; ++j) {
-      V::Reg x = V::zero();
-      if (j < count && left > 0) {
-        x = left >= kW ? V::load(value + j * value_stride + d0) : V::load_partial(value + j * value_stride + d0, left);
-      }
-      V::store(column + j * kPanel, x);
-    }
-  }
-}
-
-struct SightedLayout {
-  int64_t columns;
-  int64_t keys_at, queries_at, scores_at, weights_at, bias_at, sums_at, maxima_at, totals_at, end;
-
-  SightedLayout(int64_t queries, int64_t group, int64_t head_dim) : columns(panels_of(head_dim) * kPanel) {
-    const auto aligned = [](int64_t floats) { return (floats + 15) / 16 * 16; };
-    keys_at = 0;
-    queries_at = keys_at + kTileBlocks * aligned(kv_head_floats(head_dim));
-    scores_at = queries_at + aligned(kTileRows * quads_of(head_dim) * 4);
-    weights_at = scores_at + kTileRows * kScoreStride;
-    bias_at = weights_at + kTileRows * kScoreStride;
-    sums_at = bias_at + kScoreStride;
-    maxima_at = sums_at + aligned(group * queries * columns);
-    totals_at = maxima_at + aligned(group * queries);
-    end = totals_at + aligned(group * queries);
-  }
-};
-
-int64_t sighted_attention_scratch(int64_t queries, int64_t group, int64_t head_dim) noexcept {
-  return SightedLayout(queries, group, head_dim).end;
-}
-
-// bias[j] for the keys k0 + j, j in [begin, end), of query q under head h of the group.
-void gather_bias(const SightedAttentionBlock& a, int64_t q, int64_t h, int64_t k0, int64_t begin, int64_t end,
-                 float* bias) {
-  const int64_t most = a.max_distance, at = a.query_positions[q];
-  const int32_t* const positions = a.key_positions + k0;
-  const float* const relative = a.relative_bias ? a.relative_bias + h * (2 * most + 1) + most : nullptr;
-  const float* const of_query = a.query_bias ? a.query_bias + q * a.query_bias_stride + h * a.num_buckets : nullptr;
-  const float* const of_key = a.key_bias ? a.key_bias + k0 * a.key_bias_stride + h * a.num_buckets : nullptr;
-  for (int64_t j = begin; j < end; ++j) {
-    int64_t distance = positions[j] - at;
-    distance = distance < -most ? -most : distance > most ? most : distance;
-    float sum = relative ? relative[distance] : 0.0f;
-    if (of_query || of_key) {
-      const int64_t bucket = a.bias_buckets[distance + most];
-      if (of_query) sum += of_query[bucket];
-      if (of_key) sum += of_key[j * a.key_bias_stride + bucket];
-    }
-    bias[j] = sum;
-  }
-}
-
-// One row of scores over the keys [begin, end) of a tile: made final in place, exponentials below the running maximum
-// as quads from key `from` (a multiple of kPanel, at most begin) to key `to`, zeros outside [begin, end).
-TCPP_INLINE void sighted_softmax_step(float* scores, int64_t from, int64_t to, int64_t begin, int64_t end, float scale,
-                                      float cap, const float* bias, float* maximum, float* total, float* sums,
-                                      int64_t columns, float* weights, int64_t rows) {
-  using Reg = V::Reg;
-  constexpr int64_t kW = V::kWidth;
-  const Reg factor = V::set1(scale), lowest = V::set1(-3.402823466e38f);
-  const Reg ceiling = V::set1(cap), inverse = V::set1(cap > 0.0f ? 1.0f / cap : 0.0f);
-  Reg m = lowest;
-  for (int64_t j = from; j < to; j += kW) {
-    Reg x = V::mul(V::load(scores + j), factor);
-    if (cap > 0.0f) x = V::mul(tanh(V::mul(x, inverse)), ceiling);
-    if (bias) x = V::add(x, V::load(bias + j));
-    if (j < begin) x = V::keep(lowest, begin - j < kW ? begin - j : kW, x);
-    if (j + kW > end) x = V::keep(x, end > j ? end - j : 0, lowest);
-    V::store(scores + j, x);
-    m = V::max(m, x);
-  }
-  float top = V::largest(m);
-  if (*maximum > top) top = *maximum;
-  const Reg shift = V::set1(top);
-  Reg sum = V::zero();
-  for (int64_t j = from; j < to; j += kW) {
-    const Reg x = exp(V::sub(V::load(scores + j), shift));
-    V::store_quads(weights + (j - from) * rows, 4 * rows, kW / 4, x);
-    sum = V::add(sum, x);
-  }
-  if (*total == 0.0f) {
-    *total = V::sum(sum);
-  } else {
-    const Reg shrink = exp(V::set1(*maximum - top));
-    *total = *total * V::first(shrink) + V::sum(sum);
-    for (int64_t d = 0; d < columns; d += kW) V::store(sums + d, V::mul(V::load(sums + d), shrink));
-  }
-  *maximum = top;
-}
-
-void sighted_attention_block(const SightedAttentionBlock& a) noexcept {
-  constexpr int64_t kW = V::kWidth;
-  const SightedLayout layout(a.queries, a.group, a.head_dim);
-  float* const packed = a.scratch + layout.keys_at;
-  float* const queries = a.scratch + layout.queries_at;
-  float* const scores = a.scratch + layout.scores_at;
-  float* const weights = a.scratch + layout.weights_at;
-  float* const biases = a.scratch + layout.bias_at;
-  float* const sums = a.scratch + layout.sums_at;
-  float* const maxima = a.scratch + layout.maxima_at;
-  float* const totals = a.scratch + layout.totals_at;
-  const int64_t columns = layout.columns, rows_all = a.queries * a.group, head_floats = kv_head_floats(a.head_dim);
-  const int64_t row_blocks = (rows_all + kTileRows - 1) / kTileRows;
-  const bool biased = a.relative_bias || a.query_bias || a.key_bias;
-
-  for (int64_t i = 0; i < rows_all * columns; ++i) sums[i] = 0.0f;
-  for (int64_t r = 0; r < rows_all; ++r) maxima[r] = -3.402823466e38f, totals[r] = 0.0f;
-  int64_t all_begin = a.key_begin[0], all_end = 0;
-  for (int64_t q = 0; q < a.queries; ++q) {
-    if (a.key_begin[q] >= a.key_end[q]) continue;
-    if (a.key_begin[q] < all_begin || all_end == 0) all_begin = a.key_begin[q];
-    if (a.key_end[q] > all_end) all_end = a.key_end[q];
-  }
-
-  for (int64_t k0 = all_begin / kKeyTile * kKeyTile; k0 < all_end; k0 += kKeyTile) {
-    const float* block[kTileBlocks];
-    for (int64_t b = 0; b < kTileBlocks; ++b) {
-      const int64_t key = k0 + b * kBlock;
-      if (key >= all_end || key + kBlock <= all_begin) continue;
-      if (a.key) {
-        block[b] = packed + b * head_floats;
-        pack_kv_block(a.key + key * a.key_stride, a.key_stride, a.value + key * a.value_stride, a.value_stride,
-                      all_end - key < kBlock ? all_end - key : kBlock, a.head_dim, packed + b * head_floats);
-      } else {
-        const char* const stored = static_cast<const char*>(a.blocks[key / kBlock]) + a.block_offset;
-        block[b] = reinterpret_cast<const float*>(stored);
-        if (a.kv_type != kKVF32) {
-          widen_kv_head(a.kv_type, stored, a.head_dim, packed + b * head_floats);
-          block[b] = packed + b * head_floats;
-        }
-      }
-    }
-    for (int64_t i = 0; i < row_blocks; ++i) {
-      const int64_t row0 = i * rows_all / row_blocks, rows = (i + 1) * rows_all / row_blocks - row0;
-      // What any of these rows sees in this tile.
-      int64_t begin = kKeyTile, end = 0;
-      for (int64_t r = 0; r < rows; ++r) {
-        const int64_t q = (row0 + r) / a.group;
-        if (a.key_begin[q] >= a.key_end[q]) continue;
-        if (a.key_begin[q] - k0 < begin) begin = a.key_begin[q] - k0;
-        if (a.key_end[q] - k0 > end) end = a.key_end[q] - k0;
-      }
-      if (begin < 0) begin = 0;
-      if (end > kKeyTile) end = kKeyTile;
-      if (begin >= end) continue;
-      begin = begin / kBlock * kBlock;
-
-      for (int64_t r = 0; r < rows; ++r) {
-        const int64_t q = (row0 + r) / a.group, h = (row0 + r) % a.group;
-        const float* const from = a.query + q * a.query_stride + h * a.head_dim;
-        float* const to = queries + 4 * r;
-        int64_t d = 0;
-        for (; d + kW <= a.head_dim; d += kW) V::store_quads(to + d * rows, 4 * rows, kW / 4, V::load(from + d));
-        if (d < a.head_dim) {
-          V::store_quads(to + d * rows, 4 * rows, quads_of(a.head_dim - d), V::load_partial(from + d, a.head_dim - d));
-        }
-      }
-      // Blocks lie far apart in memory: while one is read, the next comes into the cache, the values behind the keys
-      // and the next tile's keys behind those.
-      const auto keys_at = [&](int64_t j) { return block[j / kBlock] + j % kBlock * a.head_dim; };
-      const float* const first_values = block[begin / kBlock] + kBlock * a.head_dim;
-      const int64_t lines = i == 0 && !a.key && a.kv_type == kKVF32 ? kPanel / 4 : 0;
-      for (int64_t j = begin; j < end; j += kPanel) {
-        const float* const next = j + kPanel < end ? keys_at(j + kPanel) : first_values;
-        micro(rows, {.a = queries,
-                     .lda = 0,
-                     .b = keys_at(j),
-                     .k = a.head_dim,
-                     .tile = scores + j,
-                     .ldt = kScoreStride,
-                     .accumulate = false,
-                     .prefetch = reinterpret_cast<const char*>(next),
-                     .prefetch_lines = lines});
-      }
-      const int64_t last = (end + kW - 1) / kW * kW;
-      for (int64_t r = 0; r < rows; ++r) {
-        const int64_t row = row0 + r, q = row / a.group, h = row % a.group;
-        int64_t b = a.key_begin[q] - k0, e = a.key_end[q] - k0;
-        b = b < 0 ? 0 : b;
-        e = e > kKeyTile ? kKeyTile : e;
-        if (b >= e) {
-          for (int64_t j = begin; j < last; j += kW) {
-            V::store_quads(weights + 4 * r + (j - begin) * rows, 4 * rows, kW / 4, V::zero());
-          }
-          continue;
-        }
-        if (biased) gather_bias(a, q, h, k0, b, e, biases);
-        sighted_softmax_step(scores + r * kScoreStride, begin, last, b, e, a.scale, a.softcap,
-                             biased ? biases : nullptr, maxima + row, totals + row, sums + row * columns, columns,
-                             weights + 4 * r, rows);
-      }
-      for (int64_t j = begin; j < end; j += kBlock) {
-        const float* const values = block[j / kBlock] + kBlock * a.head_dim;
-        const float* after = values;
-        if (j + kBlock < end) {
-          after = block[j / kBlock + 1] + kBlock * a.head_dim;
-        } else if (k0 + kKeyTile < all_end && lines > 0) {
-          after = reinterpret_cast<const float*>(static_cast<const char*>(a.blocks[k0 / kBlock + kTileBlocks]) +
-                                                 a.block_offset);
-        }
-        for (int64_t p = 0; p * kPanel < columns; ++p) {
-          const float* const next = (p + 1) * kPanel < columns ? values + (p + 1) * kBlock * kPanel : after;
-          micro(rows, {.a = weights + (j - begin) * rows,
-                       .lda = 0,
-                       .b = values + p * kBlock * kPanel,
-                       .k = end - j < kBlock ? end - j : kBlock,
-                       .tile = sums + row0 * columns + p * kPanel,
-                       .ldt = columns,
-                       .accumulate = true,
-                       .prefetch = reinterpret_cast<const char*>(next),
-                       .prefetch_lines = lines});
-        }
-      }
-    }
-  }
-
-  for (int64_t row = 0; row < rows_all; ++row) {
-    float* const out = a.out + row / a.group * a.out_stride + row % a.group * a.head_dim;
-    const float* const from = sums + row * columns;
-    const V::Reg factor = totals[row] > 0.0f ? V::set1(1.0f / totals[row]) : V::zero();
-    int64_t d = 0;
-    for (; d + kW <= a.head_dim; d += kW) V::store(out + d, V::mul(V::load(from + d), factor));
-    if (d < a.head_dim) V::store_partial(out + d, a.head_dim - d, V::mul(V::load(from + d), factor));
-  }
+template <int kType>
+constexpr KVKernels kv_of() {
+  return {.head_bytes = kv_head_bytes<kType>, .store_head = store_kv_head<kType>};
 }
 
 }  // namespace
 
 void fill_attention(KernelTable& table) noexcept {
-  table.attention_scratch = attention_scratch;
-  table.attention_block = attention_block;
-  table.sighted_attention_scratch = sighted_attention_scratch;
-  table.sighted_attention_block = sighted_attention_block;
-  table.kv_head_bytes = kv_head_bytes;
-  table.store_kv_head = store_kv_head;
+  table.attention[kFloats] = attention_over<Floats>();
+  table.attention[kBf16s] = table.attention[kFloats];
+  table.kv[kKVF32] = kv_of<kKVF32>();
+  table.kv[kKVBf16] = kv_of<kKVBf16>();
+  table.kv[kKVQ8] = kv_of<kKVQ8>();
 }
 
 }  // namespace TCPP_KERNELS

@@ -56,7 +56,7 @@ void gemm_copy(const float* a, int64_t lda, int64_t rows, int64_t k, const GemmW
       const int64_t kn = k - k0 < piece ? k - k0 : piece;
       for (int64_t i = 0; i < blocks; ++i) {
         const int64_t r0 = i * rows / blocks, r1 = (i + 1) * rows / blocks;
-        copy_rows(a + r0 * lda + k0, lda, r1 - r0, kn, to);
+        for (int64_t r = r0; r < r1; ++r) copy_row(a + r * lda + k0, kn, r1 - r0, to + 4 * (r - r0));
         to += (r1 - r0) * quads_of(kn) * 4;
       }
     }

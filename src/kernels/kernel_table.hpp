@@ -111,7 +111,7 @@ struct AttentionBlock {
   bool prefetch_next;  // the next key/value head of the same rows will be asked for soon
   float* out;
   int64_t out_stride;
-  float* scratch;  // attention_scratch() floats
+  float* scratch;  // scratch() floats
 };
 
 // The same with everything else attention() can do. A row of work is a query under one head of the group.
@@ -145,7 +145,21 @@ struct SightedAttentionBlock {
   int64_t key_bias_stride;
   float* out;
   int64_t out_stride;
-  float* scratch;  // sighted_attention_scratch() floats
+  float* scratch;  // sighted_scratch() floats
+};
+
+struct AttentionKernels {
+  int64_t (*scratch)(int64_t queries, int64_t group, int64_t keys, int64_t head_dim) noexcept;  // floats
+  void (*block)(const AttentionBlock& block) noexcept;
+  int64_t (*sighted_scratch)(int64_t queries, int64_t group, int64_t head_dim) noexcept;
+  void (*sighted_block)(const SightedAttentionBlock& block) noexcept;
+};
+
+// One key/value head in a block of a cache.
+struct KVKernels {
+  int64_t (*head_bytes)(int64_t head_dim) noexcept;
+  void (*store_head)(const float* key, int64_t key_stride, const float* value, int64_t value_stride, int64_t count,
+                     int64_t head_dim, int64_t first, void* to) noexcept;
 };
 
 struct KernelTable {
@@ -153,13 +167,8 @@ struct KernelTable {
 
   GemmKernels gemm[kArithmetics];
 
-  int64_t (*attention_scratch)(int64_t queries, int64_t group, int64_t keys, int64_t head_dim) noexcept;
-  void (*attention_block)(const AttentionBlock& block) noexcept;
-  int64_t (*sighted_attention_scratch)(int64_t queries, int64_t group, int64_t head_dim) noexcept;
-  void (*sighted_attention_block)(const SightedAttentionBlock& block) noexcept;
-  int64_t (*kv_head_bytes)(int type, int64_t head_dim) noexcept;  // of one key/value head in a block of a cache
-  void (*store_kv_head)(int type, const float* key, int64_t key_stride, const float* value, int64_t value_stride,
-                        int64_t count, int64_t head_dim, int64_t first, void* to) noexcept;
+  AttentionKernels attention[2];  // kFloats, kBf16s: that of the latter may read caches of bf16 alone
+  KVKernels kv[3];                // by the type of a cache
 
   void (*layer_norm)(const float* x, int64_t rows, int64_t n, const float* weight, const float* bias, float eps,
                      float* out) noexcept;

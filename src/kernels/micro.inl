@@ -55,22 +55,29 @@ TCPP_INLINE V::Reg load_weight(const char* p) {
   }
 }
 
+// What the numbers of a panel are: how a vector of them is read, and multiplied by one of A.
+template <int kWeight>
+struct FloatsOf {
+  static constexpr int64_t kBytes = kWeightBytes<kWeight>;
+  static TCPP_INLINE V::Reg load(const char* p) { return load_weight<kWeight>(p); }
+  static TCPP_INLINE V::Reg multiply_add(const float* a, V::Reg row, V::Reg sum) {
+    return V::fma_broadcast(a, row, sum);
+  }
+};
+
 constexpr int64_t quads_of(int64_t k) { return (k + 3) / 4; }
 
-// [rows, k] into quads_of(k) * 4 * rows floats, zeros beyond k.
-inline void copy_rows(const float* from, int64_t stride, int64_t rows, int64_t k, float* to) {
-  const int64_t step = 4 * rows;
-  for (int64_t r = 0; r < rows; ++r, from += stride, to += 4) {
-    int64_t i = 0;
-    for (; i + V::kWidth <= k; i += V::kWidth) V::store_quads(to + i * rows, step, V::kWidth / 4, V::load(from + i));
-    if (i < k) V::store_quads(to + i * rows, step, quads_of(k - i), V::load_partial(from + i, k - i));
-  }
+// One row, k numbers, of a tile of `rows` rows in quads, zeros beyond k; `to` is the row's first quad.
+inline void copy_row(const float* from, int64_t k, int64_t rows, float* to) {
+  int64_t i = 0;
+  for (; i + V::kWidth <= k; i += V::kWidth) V::store_quads(to + i * rows, 4 * rows, V::kWidth / 4, V::load(from + i));
+  if (i < k) V::store_quads(to + i * rows, 4 * rows, quads_of(k - i), V::load_partial(from + i, k - i));
 }
 
-template <int kRows, int kWeight, bool kCopied>
+template <int kRows, class Numbers, bool kCopied>
 void micro_tile(const MicroArgs& args) {
   using Reg = V::Reg;
-  constexpr int64_t kStep = kPanel * kWeightBytes<kWeight>;
+  constexpr int64_t kStep = kPanel * Numbers::kBytes;
   // Uncopied rows: one pointer for every three, the other two by index, so that registers suffice.
   constexpr int kBases = kCopied ? 1 : (kRows + 2) / 3;
   const int64_t stride = args.lda * 4;
@@ -91,14 +98,14 @@ void micro_tile(const MicroArgs& args) {
     Reg row[kTileVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kTileVectors; ++v) {
-      row[v] = load_weight<kWeight>(b + i * kStep + v * V::kWidth * kWeightBytes<kWeight>);
+      row[v] = Numbers::load(b + i * kStep + v * V::kWidth * Numbers::kBytes);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       if constexpr (kCopied) {
         const float* x = reinterpret_cast<const float*>(a[0]) + r * 4 + i;
 #pragma GCC unroll 4
-        for (int v = 0; v < kTileVectors; ++v) sum[r][v] = V::fma_broadcast(x, row[v], sum[r][v]);
+        for (int v = 0; v < kTileVectors; ++v) sum[r][v] = Numbers::multiply_add(x, row[v], sum[r][v]);
       } else {
         const Reg x = V::set1(*reinterpret_cast<const float*>(a[r / 3] + r % 3 * stride + i * 4));
 #pragma GCC unroll 4
@@ -136,27 +143,29 @@ void micro_tile(const MicroArgs& args) {
   }
 }
 
-template <int kWeight, bool kCopied, int kMost, int kRows = 1>
+template <class Numbers, bool kCopied, int kMost, int kRows = 1>
 TCPP_INLINE void micro_rows(int64_t rows, const MicroArgs& args) {
   if constexpr (kRows < kMost) {
-    if (rows != kRows) return micro_rows<kWeight, kCopied, kMost, kRows + 1>(rows, args);
+    if (rows != kRows) return micro_rows<Numbers, kCopied, kMost, kRows + 1>(rows, args);
   }
-  micro_tile<kRows, kWeight, kCopied>(args);
+  micro_tile<kRows, Numbers, kCopied>(args);
 }
 
 // Rows in quads, a float32 panel. 1 <= rows <= kTileRows
-inline void micro(int64_t rows, const MicroArgs& args) { micro_rows<kWeightF32, true, kTileRows>(rows, args); }
+inline void micro(int64_t rows, const MicroArgs& args) {
+  micro_rows<FloatsOf<kWeightF32>, true, kTileRows>(rows, args);
+}
 
 // Rows anywhere, any weight. 1 <= rows <= both kTileRows and kDirectRows
 inline void micro_direct(int weight, int64_t rows, const MicroArgs& args) {
   constexpr int kMost = kTileRows < kDirectRows ? kTileRows : kDirectRows;
   switch (weight) {
     case kWeightF32:
-      return micro_rows<kWeightF32, false, kMost>(rows, args);
+      return micro_rows<FloatsOf<kWeightF32>, false, kMost>(rows, args);
     case kWeightF16:
-      return micro_rows<kWeightF16, false, kMost>(rows, args);
+      return micro_rows<FloatsOf<kWeightF16>, false, kMost>(rows, args);
     default:
-      return micro_rows<kWeightBf16, false, kMost>(rows, args);
+      return micro_rows<FloatsOf<kWeightBf16>, false, kMost>(rows, args);
   }
 }
 

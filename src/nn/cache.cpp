@@ -30,7 +30,7 @@ std::string where(std::size_t sequence) { return "sequence " + std::to_string(se
 // caches lives: beams that part take and leave blocks with every token.
 struct Cache::Memory {
   int64_t max_bytes = 0;
-  KVType type = KVType::f32;
+  std::optional<KVType> type;
   std::atomic<int64_t> used{0};
 
   std::byte* take(std::size_t bytes) {
@@ -201,9 +201,10 @@ void Cache::append(const Cache& other) {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
     const Layer& more = other.layers_[i];
-    check_argument(bare || (layer.num_key_value_heads == more.num_key_value_heads && layer.head_dim == more.head_dim),
+    check_argument(bare || (layer.num_key_value_heads == more.num_key_value_heads && layer.head_dim == more.head_dim &&
+                            layer.type == more.type),
                    "append: caches of different models");
-    layer.num_key_value_heads = more.num_key_value_heads, layer.head_dim = more.head_dim;
+    layer.num_key_value_heads = more.num_key_value_heads, layer.head_dim = more.head_dim, layer.type = more.type;
     layer.sliding_window = more.sliding_window;
     layer.tables.resize(sequences_.size());
     layer.tables.insert(layer.tables.end(), more.tables.begin(), more.tables.end());
@@ -267,9 +268,10 @@ std::shared_ptr<Cache::Block> Cache::new_block(std::size_t bytes, std::size_t se
   return std::make_shared<Block>(memory_, bytes);
 }
 
-KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, int64_t key_stride, const float* value,
-                     int64_t value_stride, int64_t num_key_value_heads, int64_t head_dim, int64_t sliding_window,
-                     const float* memory_key, const float* memory_value) {
+KVView Cache::update(int64_t layer_index, const Batch& batch, const AttentionArgs& args, const float* memory_key,
+                     const float* memory_value) {
+  const int64_t num_key_value_heads = args.num_key_value_heads, head_dim = args.head_dim;
+  const int64_t sliding_window = args.sliding_window;
   check_argument(layer_index >= 0 && layer_index < (int64_t{1} << 20), "Cache::update: no such layer");
   check_argument(begun_ && pending_.size() == static_cast<std::size_t>(batch.batch_size()),
                  "Cache::update without begin");
@@ -280,9 +282,12 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
     throw Error(ErrorCode::invalid_argument, "past_key_values belongs to another model",
                 "layer " + std::to_string(layer_index));
   }
+  if (layer.head_dim == 0) {
+    layer.type = memory_->type.value_or(args.bf16 && multiplies_bf16() ? KVType::bf16 : KVType::f32);
+  }
   layer.num_key_value_heads = num_key_value_heads, layer.head_dim = head_dim, layer.sliding_window = sliding_window;
   layer.tables.resize(pending_.size());
-  const KVType type = memory_->type;
+  const KVType type = layer.type;
   const std::size_t bytes = static_cast<std::size_t>(kv_block_bytes(type, num_key_value_heads, head_dim));
 
   Reused<std::vector<Write>> reused;
@@ -339,8 +344,8 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
       store_kv(type, memory_key, 0, memory_value, 0, w.count, num_key_value_heads, head_dim, w.first, w.block->data);
       return;
     }
-    store_kv(type, key + w.row * key_stride, key_stride, value + w.row * value_stride, value_stride, w.count,
-             num_key_value_heads, head_dim, w.first, w.block->data);
+    store_kv(type, args.key + w.row * args.key_stride, args.key_stride, args.value + w.row * args.value_stride,
+             args.value_stride, w.count, num_key_value_heads, head_dim, w.first, w.block->data);
   };
   if (writes.size() < 8) {
     for (std::size_t i = 0; i < writes.size(); ++i) write(static_cast<int64_t>(i));
@@ -349,7 +354,7 @@ KVView Cache::update(int64_t layer_index, const Batch& batch, const float* key, 
   }
   writes.clear();  // sources are given back
   list_blocks(layer);
-  return {layer.blocks, layer.first_block, memory_->type};
+  return {layer.blocks, layer.first_block, type};
 }
 
 void Cache::list_blocks(Layer& layer) const {
@@ -368,7 +373,7 @@ bool Cache::has_layer(int64_t layer) const noexcept {
 KVView Cache::view(int64_t layer) const {
   check_argument(has_layer(layer), "Cache::view: a layer without keys");
   const Layer& l = layers_[static_cast<std::size_t>(layer)];
-  return {l.blocks, l.first_block, memory_->type};
+  return {l.blocks, l.first_block, l.type};
 }
 
 void Cache::commit() {

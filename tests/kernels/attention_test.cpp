@@ -9,11 +9,23 @@
 namespace transformers {
 namespace {
 
+float round_bf16(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+  std::memcpy(&x, &bits, 4);
+  return x;
+}
+
+// What the softmax's rounding to bf16 may change where values are within +-3.
+constexpr double kBf16Tolerance = 3.0 / 256;
+
 // A packed batch with query | key | value in every row, as a fused projection leaves them.
 struct Batch {
   int64_t heads, kv_heads, head_dim;
   std::vector<int32_t> cu_seqlens{0}, key_lens;
   std::vector<float> qkv;
+  bool bf16 = false;
 
   Batch(int64_t heads_, int64_t kv_heads_, int64_t head_dim_)
       : heads(heads_), kv_heads(kv_heads_), head_dim(head_dim_) {}
@@ -40,6 +52,7 @@ struct Batch {
                .num_key_value_heads = kv_heads,
                .head_dim = head_dim,
                .scale = scale,
+               .bf16 = bf16,
                .cu_seqlens = cu_seqlens,
                .key_lens = key_lens,
                .out = out.data(),
@@ -72,7 +85,20 @@ struct Batch {
     return out;
   }
 
-  void check(float scale, int64_t every_row = 1) const {
+  // In float32, and in bf16 where the ISA multiplies it: over numbers that have been rounded already.
+  void check(float scale, int64_t every_row = 1) {
+    check(scale, every_row, 1e-5);
+    for (float& x : qkv) x = round_bf16(x);
+    const std::vector<float> floats = run(scale);
+    bf16 = true;
+    check(scale, every_row, kBf16Tolerance);
+    if (!multiplies_bf16()) {
+      ASSERT_EQ(run(scale), floats);
+    }
+    bf16 = false;
+  }
+
+  void check(float scale, int64_t every_row, double tolerance) const {
     const std::vector<float> out = run(scale);
     for (int64_t s = 0; s + 1 < static_cast<int64_t>(cu_seqlens.size()); ++s) {
       const int64_t first = cu_seqlens[static_cast<std::size_t>(s)];
@@ -82,7 +108,7 @@ struct Batch {
           const std::vector<double> want = exact(s, row, h, scale);
           for (int64_t d = 0; d < head_dim; ++d) {
             ASSERT_NEAR(out[static_cast<std::size_t>(((first + row) * heads + h) * head_dim + d)],
-                        want[static_cast<std::size_t>(d)], 1e-5)
+                        want[static_cast<std::size_t>(d)], tolerance)
                 << "sequence " << s << " row " << row << " head " << h << " at " << d << ", head_dim " << head_dim
                 << ", length " << length;
           }
@@ -186,6 +212,7 @@ TEST_P(AttentionTest, SequencesDoNotDependOnTheirMates) {
   const std::vector<int32_t> lengths = {3, 700, 17, 128, 1, 300, 64};
   for (const int64_t head_dim : {32, 50}) {
     Batch all(4, 2, head_dim);
+    all.bf16 = head_dim == 50;
     for (const int32_t length : lengths) all.add(length, length - length / 9, static_cast<uint32_t>(length));
     set_num_threads(1);
     const std::vector<float> whole = all.run(0.2f);
@@ -194,6 +221,7 @@ TEST_P(AttentionTest, SequencesDoNotDependOnTheirMates) {
       ASSERT_EQ(all.run(0.2f), whole) << threads << " threads";
       for (std::size_t s = 0; s < lengths.size(); ++s) {
         Batch alone(4, 2, head_dim);
+        alone.bf16 = all.bf16;
         alone.add(lengths[s], lengths[s] - lengths[s] / 9, static_cast<uint32_t>(lengths[s]));
         const std::vector<float> out = alone.run(0.2f);
         ASSERT_TRUE(
@@ -325,9 +353,26 @@ struct Sighted {
     return result;
   }
 
-  void check(double tolerance = 2e-5) {
+  // In float32, and in bf16 where the ISA multiplies it.
+  void check() {
+    check(KVType::f32, 2e-5);
+    if (!multiplies_bf16()) return;
+    const std::vector<float> numbers[] = {query, key, value};
+    args.bf16 = true;
+    const std::vector<float> rounded_inside = run();
+    for (std::vector<float>* list : {&query, &key, &value}) {
+      for (float& x : *list) x = round_bf16(x);
+    }
+    check(KVType::bf16, kBf16Tolerance);
+    ASSERT_EQ(out, rounded_inside);
+    query = numbers[0], key = numbers[1], value = numbers[2];
+    args.bf16 = false;
+    point();
+  }
+
+  void check(KVType type, double tolerance) {
     const std::vector<float> got = run();
-    ASSERT_TRUE(same_bits(run_cached().data(), got.data(), static_cast<int64_t>(got.size())));
+    ASSERT_TRUE(same_bits(run_cached(type).data(), got.data(), static_cast<int64_t>(got.size())));
     const int64_t heads = args.num_attention_heads, head_dim = args.head_dim;
     for (std::size_t s = 0; s < key_lens.size(); ++s) {
       for (int64_t row = 0; row < cu_seqlens[s + 1] - cu_seqlens[s]; ++row) {
@@ -358,13 +403,6 @@ TEST_P(AttentionTest, CausalEqualsTheDefinition) {
 // Of every token and head, what bf16 and q8 make of it: the attention over that is the one over such a cache, to the
 // bit.
 TEST_P(AttentionTest, CachesOfOtherTypesHoldRoundedNumbers) {
-  const auto round_bf16 = [](float x) {
-    uint32_t bits;
-    std::memcpy(&bits, &x, 4);
-    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
-    std::memcpy(&x, &bits, 4);
-    return x;
-  };
   for (const int64_t head_dim : {1, 5, 16, 33, 64}) {
     Sighted batch(4, 2, head_dim, {{5, 5}, {1, 70}, {3, 290}});
     const std::vector<float> key = batch.key, value = batch.value;
@@ -372,7 +410,9 @@ TEST_P(AttentionTest, CachesOfOtherTypesHoldRoundedNumbers) {
     for (std::vector<float>* numbers : {&batch.key, &batch.value}) {
       for (float& x : *numbers) x = round_bf16(x);
     }
+    batch.args.bf16 = true;
     const std::vector<float> of_bf16 = batch.run();
+    batch.args.bf16 = false;
     EXPECT_TRUE(same_bits(bf16.data(), of_bf16.data(), static_cast<int64_t>(bf16.size()))) << head_dim;
     batch.key = key, batch.value = value;
     for (std::vector<float>* numbers : {&batch.key, &batch.value}) {

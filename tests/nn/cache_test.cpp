@@ -39,13 +39,23 @@ Batch batch_of(const std::vector<std::vector<int>>& sequences, const Cache& past
   return batch;
 }
 
+AttentionArgs args_of(const std::vector<float>& keys, const std::vector<float>& values, int64_t window = 0) {
+  return {.key = keys.data(),
+          .value = values.data(),
+          .key_stride = kWidth,
+          .value_stride = kWidth,
+          .num_key_value_heads = kHeads,
+          .head_dim = kHeadDim,
+          .sliding_window = window};
+}
+
 void append(Cache& cache, const std::vector<std::vector<int>>& sequences, int64_t window = 0) {
   const Batch batch = batch_of(sequences, cache);
   const std::vector<int> tokens(batch.input_ids.begin(), batch.input_ids.end());
   const std::vector<float> keys = rows_of(tokens, 1.0f), values = rows_of(tokens, -1.0f);
   cache.begin(batch);
   for (const int64_t layer : {0, 1}) {
-    cache.update(layer, batch, keys.data(), kWidth, values.data(), kWidth, kHeads, kHeadDim, layer == 1 ? window : 0);
+    cache.update(layer, batch, args_of(keys, values, layer == 1 ? window : 0));
   }
   cache.commit();
 }
@@ -172,7 +182,7 @@ TEST(Cache, APassThatFailsLeavesItAsItWas) {
   const Batch batch = batch_of({count(80, 90)}, cache);
   const std::vector<float> rows(10 * kWidth, 3.0f);
   cache.begin(batch);
-  cache.update(0, batch, rows.data(), kWidth, rows.data(), kWidth, kHeads, kHeadDim);
+  cache.update(0, batch, args_of(rows, rows));
   EXPECT_EQ(cache.get_seq_length(), 31);
   append(cache, {count(31, 34)});
   EXPECT_EQ(tokens_of(cache, 0), count(0, 34));

@@ -73,7 +73,7 @@ struct EngineOptions {
   // Bytes of keys and values; 0: no limit. Requests wait for room; one that finds none alone fails with Error(limit).
   int64_t max_cache_bytes = 0;
   // What keys and values are held as: half and a quarter of the memory, at the price of rounding.
-  KVType cache_type = KVType::f32;
+  std::optional<KVType> cache_type = std::nullopt;
   // Tokens of earlier requests whose keys and values are kept, so that a prompt which begins as one of them did goes on
   // from there. They make room when memory is short.
   int64_t max_prefix_tokens = 0;

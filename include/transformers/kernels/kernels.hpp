@@ -155,16 +155,19 @@ TCPP_API void gemm(const GemmArgs& args);
 // ---- keys and values of a cache -------------------------------------------------------------------------------------
 
 // What a cache holds its numbers as: float32; bf16, to nearest even; q8, 8 bits with a float32 scale for the key, and
-// one for the value, of each token and head. Arithmetic is float32 whatever they are.
+// one for the value, of each token and head. Attention over bf16 is that of AttentionArgs::bf16, else in float32.
 enum class KVType : uint8_t { f32, bf16, q8 };
+
+// Whether the active ISA multiplies bf16: attention in it, and over caches of it, is faster than in float32 then.
+TCPP_API bool multiplies_bf16();
 
 // Tokens in one block of a cache (nn/cache.hpp). A block holds keys and values of one layer, key/value head after
 // key/value head, in the layout in which the active ISA multiplies: nothing is rearranged when they are read.
 inline constexpr int64_t kKVBlockTokens = 32;
-// A new block must be zeros: unwritten values are multiplied by 0.
 TCPP_API int64_t kv_block_bytes(KVType type, int64_t num_key_value_heads, int64_t head_dim);
 // Writes `count` rows of key and value [count, num_key_value_heads, head_dim], `key_stride` and `value_stride` floats
-// between rows, to the tokens first ... first + count - 1 of a block. By the calling thread alone.
+// between rows, to the tokens first ... first + count - 1 of a block, an odd one not before the one that it follows.
+// Tokens that were not written are not read. By the calling thread alone.
 TCPP_API void store_kv(KVType type, const float* key, int64_t key_stride, const float* value, int64_t value_stride,
                        int64_t count, int64_t num_key_value_heads, int64_t head_dim, int64_t first, void* block);
 
@@ -202,6 +205,9 @@ struct AttentionArgs {
   int64_t num_key_value_heads = 0;  // divides num_attention_heads
   int64_t head_dim = 0;
   float scale = 1.0f;
+  // Where the ISA multiplies bf16: both operands of both products are rounded to it, to nearest even, the softmax in
+  // float32 between them; products are summed in float32. Over a cache its type decides.
+  bool bf16 = false;
   std::span<const int32_t> cu_seqlens = {};  // [batch + 1]
   std::span<const int32_t> key_lens = {};    // [batch]
 

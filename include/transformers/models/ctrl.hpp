@@ -78,7 +78,7 @@ struct EncoderLayer {
     const int64_t tokens = batch.tokens();
     layernorm1.forward(hidden, tokens, normed);
     qkv.forward(normed, tokens, rows);
-    attention.forward(rows, batch, past_key_values, layer);
+    attention.forward(qkv, rows, batch, past_key_values, layer);
     dense.forward(rows, tokens, hidden, {.input_stride = attention.row(), .residual = hidden});
     layernorm2.forward(hidden, tokens, normed);
     ffn.forward(normed, tokens, scratch, hidden, /*residual=*/hidden);

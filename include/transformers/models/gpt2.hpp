@@ -87,7 +87,7 @@ struct GPT2Block {
     const int64_t tokens = batch.tokens();
     ln_1.forward(hidden, tokens, normed);
     c_attn.forward(normed, tokens, qkv);
-    attention.forward(qkv, batch, past_key_values, layer);
+    attention.forward(c_attn, qkv, batch, past_key_values, layer);
     attention_c_proj.forward(qkv, tokens, hidden, {.input_stride = attention.row(), .residual = hidden});
     ln_2.forward(hidden, tokens, normed);
     mlp.forward(normed, tokens, scratch, hidden, /*residual=*/hidden);

@@ -113,7 +113,7 @@ struct GPTNeoXLayer {
     input_layernorm.forward(hidden, tokens, normed);
     query_key_value.forward(normed, tokens, qkv);
     angles.turn(qkv, attention.row(), tokens, 2 * attention.num_attention_heads, attention.head_dim);
-    attention.forward(qkv, batch, past_key_values, layer);
+    attention.forward(query_key_value, qkv, batch, past_key_values, layer);
     if (use_parallel_residual) {
       dense.forward(qkv, tokens, attended, {.input_stride = attention.row()});
       post_attention_layernorm.forward(hidden, tokens, normed);

@@ -170,7 +170,7 @@ struct LlamaAttention {
     const int64_t tokens = pass.batch.tokens();
     pass.angles[rotary_kind].turn(pass.qkv, attention.row(), tokens,
                                   attention.num_attention_heads + attention.num_key_value_heads, attention.head_dim);
-    attention.forward(pass.qkv, pass.batch, pass.past_key_values, layer);
+    attention.forward(qkv_proj, pass.qkv, pass.batch, pass.past_key_values, layer);
     o_proj.forward(pass.qkv, tokens, out, {.input_stride = attention.row(), .residual = residual});
   }
 };

@@ -74,7 +74,7 @@ struct Block {
   void forward(float* hidden, const Batch& batch, Cache* past_key_values, float* qkv, float* scratch) const {
     const int64_t tokens = batch.tokens();
     c_attn.forward(hidden, tokens, qkv);
-    attention.forward(qkv, batch, past_key_values, layer);
+    attention.forward(c_attn, qkv, batch, past_key_values, layer);
     attention_c_proj.forward(qkv, tokens, hidden, {.input_stride = attention.row(), .residual = hidden});
     ln_1.forward(hidden, tokens, hidden);
     mlp.forward(hidden, tokens, scratch);

@@ -120,7 +120,7 @@ struct OPTDecoderLayer {
     const int64_t tokens = batch.tokens();
     if (do_layer_norm_before) self_attn_layer_norm.forward(hidden, tokens, normed);
     qkv_proj.forward(do_layer_norm_before ? normed : hidden, tokens, qkv);
-    attention.forward(qkv, batch, past_key_values, layer);
+    attention.forward(qkv_proj, qkv, batch, past_key_values, layer);
     out_proj.forward(qkv, tokens, hidden, {.input_stride = attention.row(), .residual = hidden});
     if (!do_layer_norm_before) self_attn_layer_norm.forward(hidden, tokens, hidden);
 

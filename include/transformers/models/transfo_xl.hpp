@@ -303,35 +303,38 @@ struct DecoderLayer {
     std::vector<float> zero(static_cast<std::size_t>(d_model), 0.0f), zero_qkv(static_cast<std::size_t>(3 * width));
     if (pre_lnorm) attention_layer_norm.forward(zero.data(), 1, zero.data());
     qkv_net.forward(zero.data(), 1, zero_qkv.data());
-    // The first query of a segment sees the whole memory before it, one key more than a window of mem_len.
-    const KVView view =
-        pass.cache->update(layer, batch, pass.qkv + width, 3 * width, pass.qkv + 2 * width, 3 * width, n_head, d_head,
-                           mem_len + 1, zero_qkv.data() + width, zero_qkv.data() + 2 * width);
     AttentionArgs args{.query = pass.queries,
+                       .key = pass.qkv + width,
+                       .value = pass.qkv + 2 * width,
                        .query_stride = width,
+                       .key_stride = 3 * width,
+                       .value_stride = 3 * width,
                        .num_attention_heads = n_head,
                        .num_key_value_heads = n_head,
                        .head_dim = d_head,
                        .scale = scale,
+                       .bf16 = qkv_net.rounds(),
                        .cu_seqlens = batch.cu_seqlens,
-                       .key_lens = pass.cache->key_lens(),
-                       .key_cu_seqlens = pass.cache->key_cu_seqlens(),
-                       .cache = &view,
                        .causal = true,
+                       // The first query of a segment sees the whole memory before it, one key more than a window of
+                       // mem_len.
+                       .sliding_window = mem_len + 1,
                        .first_keys = pass.first_keys,
                        .query_positions = batch.columns,
-                       .key_positions = pass.cache->key_positions(),
                        .max_distance = distances - 1,
                        .bias_buckets = pass.buckets,
                        .num_buckets = distances,
                        .query_bias = pass.bias,
                        .out = pass.queries,
                        .out_stride = width};
+    KVView view;
+    through_cache(*pass.cache, layer, batch, args, view, zero_qkv.data() + width, zero_qkv.data() + 2 * width);
+    args.sliding_window = 0;
     if (same_length) {
       args.sliding_window = mem_len;
       if (mem_len == 0) {
         // Hugging Face's mask hides every key then, which leaves the mean over the segment.
-        args.sliding_window = 0, args.causal = false, args.scale = 0.0f, args.query_bias = nullptr;
+        args.causal = false, args.scale = 0.0f, args.query_bias = nullptr;
       }
     }
     attention(args);

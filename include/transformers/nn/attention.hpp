@@ -104,6 +104,7 @@ class EncoderSelfAttention {
     args.num_attention_heads = args.num_key_value_heads = num_attention_heads_;
     args.head_dim = hidden_size / num_attention_heads_;
     args.scale = scale_;
+    args.bf16 = qkv_.rounds();
     args.out = qkv;
   }
 
@@ -126,9 +127,10 @@ struct CausalAttention {
   // Floats in a row of query | key | value.
   int64_t row() const noexcept { return (num_attention_heads + 2 * num_key_value_heads) * head_dim; }
 
-  // qkv [tokens, row()], rotated already where positions are rotary -> context [tokens, num_attention_heads * head_dim]
-  // in the first columns of each row: it takes the place of the queries, which nothing reads any more.
-  void forward(float* qkv, const Batch& batch, Cache* past_key_values, int64_t layer) const {
+  // qkv [tokens, row()], which `projection` gave, rotated already where positions are rotary -> context
+  // [tokens, num_attention_heads * head_dim] in the first columns of each row: it takes the place of the queries, which
+  // nothing reads any more.
+  void forward(const Linear& projection, float* qkv, const Batch& batch, Cache* past_key_values, int64_t layer) const {
     const float* key = qkv + num_attention_heads * head_dim;
     const float* value = key + num_key_value_heads * head_dim;
     AttentionArgs args{.query = qkv,
@@ -141,6 +143,7 @@ struct CausalAttention {
                        .num_key_value_heads = num_key_value_heads,
                        .head_dim = head_dim,
                        .scale = scale,
+                       .bf16 = projection.rounds(),
                        .cu_seqlens = batch.cu_seqlens,
                        .key_lens = batch.key_lens,
                        .causal = !bidirectional,

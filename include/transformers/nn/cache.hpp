@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,7 +23,9 @@ namespace transformers {
 struct CacheOptions {
   // Bytes that this cache and all its clones may hold together; 0: no limit. Error(limit) naming the sequence beyond.
   int64_t max_bytes = 0;
-  KVType type = KVType::f32;  // of the numbers held
+  // Of the numbers held. None: bf16 in layers whose projections round what they multiply (weights of `dtype` bf16, q8 or
+  // q4) if the ISA multiplies bf16, else float32: what attention without a cache would do.
+  std::optional<KVType> type = std::nullopt;
 };
 
 // One conversation (or batch of them) at a time: not thread-safe, but caches that share blocks may be used by different
@@ -74,13 +77,12 @@ class TCPP_API Cache {
   std::span<const int32_t> key_lens() const noexcept { return key_lens_; }              // [batch]
   std::span<const int32_t> key_cu_seqlens() const noexcept { return key_cu_seqlens_; }  // [batch + 1]
   std::span<const int32_t> key_positions() const noexcept { return key_positions_; }    // [keys], the columns
-  // Stores the keys of `batch` (the first key_lens[i] rows of each sequence; [tokens, num_key_value_heads, head_dim]
-  // with strides between rows) and gives all of the layer's. Whole blocks that no query to come can see in a window of
-  // `sliding_window` (0: none) are let go. The view is valid until the layer's next update.
+  // Stores the keys and values of `batch` (of those in `args` the first key_lens[i] rows of each sequence) and gives
+  // all of the layer's. Whole blocks that no query to come can see in args.sliding_window are let go. The view is valid
+  // until the layer's next update.
   // memory_key and memory_value, one row each, are what stands before a sequence's first token.
-  KVView update(int64_t layer, const Batch& batch, const float* key, int64_t key_stride, const float* value,
-                int64_t value_stride, int64_t num_key_value_heads, int64_t head_dim, int64_t sliding_window = 0,
-                const float* memory_key = nullptr, const float* memory_value = nullptr);
+  KVView update(int64_t layer, const Batch& batch, const AttentionArgs& args, const float* memory_key = nullptr,
+                const float* memory_value = nullptr);
   // The layer's keys and values as they are (cross-attention, whose keys are computed once).
   bool has_layer(int64_t layer) const noexcept;
   KVView view(int64_t layer) const;
@@ -98,6 +100,7 @@ class TCPP_API Cache {
   };
   struct Layer {
     int64_t num_key_value_heads = 0, head_dim = 0, sliding_window = 0;
+    KVType type = KVType::f32;
     std::vector<std::vector<std::shared_ptr<Block>>> tables;  // [batch], a block for every kKVBlockTokens tokens
     std::vector<const void*> blocks;                          // the tables one after another, as a KVView has them
     std::vector<int32_t> first_block;
@@ -117,9 +120,9 @@ class TCPP_API Cache {
 
 // Adds the keys and values of `args` to a layer and lets the attention read all of the layer's. `view` is theirs and
 // must live until the attention has run.
-inline void through_cache(Cache& past, int64_t layer, const Batch& batch, AttentionArgs& args, KVView& view) {
-  view = past.update(layer, batch, args.key, args.key_stride, args.value, args.value_stride, args.num_key_value_heads,
-                     args.head_dim, args.sliding_window);
+inline void through_cache(Cache& past, int64_t layer, const Batch& batch, AttentionArgs& args, KVView& view,
+                          const float* memory_key = nullptr, const float* memory_value = nullptr) {
+  view = past.update(layer, batch, args, memory_key, memory_value);
   args.cache = &view;
   args.key_lens = past.key_lens();
   args.key_cu_seqlens = past.key_cu_seqlens();

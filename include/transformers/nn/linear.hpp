@@ -89,6 +89,10 @@ class Linear {
           .ldc = weight_.out_features});
   }
 
+  // Whether the input is rounded, to bf16 or 8 bits, before it is multiplied.
+  bool rounds() const noexcept {
+    return weight_.format.kind == WeightFormat::Kind::bf16_dot || weight_.format.kind == WeightFormat::Kind::integers;
+  }
   int64_t in_features() const noexcept { return weight_.in_features; }
   int64_t out_features() const noexcept { return weight_.out_features; }
 

@@ -56,6 +56,7 @@ class SelfAttention {
     args.num_attention_heads = args.num_key_value_heads = num_attention_heads_;
     args.head_dim = head_dim_;
     args.scale = scale_;
+    args.bf16 = qkv_.rounds();
     args.cu_seqlens = batch.cu_seqlens;
     args.key_lens = batch.key_lens;
     args.query_positions = args.key_positions = batch.columns;
@@ -101,6 +102,7 @@ class CrossAttention {
                        .num_key_value_heads = num_attention_heads_,
                        .head_dim = head_dim_,
                        .scale = scale_,
+                       .bf16 = key_value_.rounds(),
                        .cu_seqlens = batch.cu_seqlens,
                        .out = context,
                        .out_stride = inner};
@@ -115,9 +117,7 @@ class CrossAttention {
     }
     KVView view;
     if (source.cache != nullptr) {
-      view = source.computed ? source.cache->view(layer)
-                             : source.cache->update(layer, *source.batch, args.key, args.key_stride, args.value,
-                                                    args.value_stride, num_attention_heads_, head_dim_);
+      view = source.computed ? source.cache->view(layer) : source.cache->update(layer, *source.batch, args);
       args.cache = &view;
       args.key_lens = source.cache->key_lens();
       args.key_cu_seqlens = source.cache->key_cu_seqlens();
