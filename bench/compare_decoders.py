@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Interleaved speed comparison of text generation: ours and llama.cpp, on the same GGUF files.
+"""Interleaved speed comparison of text generation: ours, llama.cpp and OpenVINO GenAI, on the same GGUF files.
 
 Where it stands: on harness.py, whose meters and quartiles it uses. llama.cpp's programs come from
 `bench/setup_peers.sh DIR llama.cpp`; the files of each type are made of one GGUF by llama-quantize, once.
@@ -8,14 +8,16 @@ Where it stands: on harness.py, whose meters and quartiles it uses. llama.cpp's 
     bench/compare_decoders.py --model SmolLM2.gguf --json build/decoders.json
 
 In a round every engine runs every workload of a type of weights, in an order shuffled anew; a sample is a process of its
-own, so that nothing of one engine runs while another is measured, and its peak resident size is its own. A ratio is ours
-over theirs in the same round; rounds in which other processes used the cores are repeated.
+own, so that nothing of one engine runs while another is measured, and its peak resident size is its own. OpenVINO GenAI,
+which takes seconds to rewrite a GGUF, has one process a type that is stopped while others run. A ratio is ours over
+theirs in the same round; rounds in which other processes used the cores are repeated.
 """
 
 import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -97,7 +99,77 @@ def llama_cpp(options, files, kind, workload, cpus):
     return rates[len(rates) // 2], peak
 
 
-ENGINES = {"ours": ours, "llama.cpp": llama_cpp}
+# The other side of GenAI below: argv is a file and the number of threads; reads workloads, answers rates and peak MB. No
+# prompt comes twice: what the last one left in a prefix cache would be measured. Each way of attention is tried once.
+GENAI = r"""
+import os, resource, sys
+import numpy as np, openvino as ov, openvino_genai as genai
+
+out = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+file, threads = sys.argv[1], int(sys.argv[2])
+pipes = {name: genai.LLMPipeline(file, "CPU", ATTENTION_BACKEND=name, INFERENCE_NUM_THREADS=threads) for name in ("PA", "SDPA")}
+random, best = np.random.default_rng(0), {}
+shapes = {"prompt512": (1, 512, 1), "stream1": (1, 64, 64), "streams8": (8, 64, 64)}
+
+def rate(pipe, workload):
+    batch, prompt, new = shapes[workload]
+    config = genai.GenerationConfig(max_new_tokens=new, ignore_eos=True, do_sample=False, apply_chat_template=False)
+    ids = random.integers(100, 40000, (batch, prompt))
+    given = genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids)))
+    result = pipe.generate(given, config)
+    assert [len(tokens) for tokens in result.tokens] == [new] * batch
+    metrics = result.perf_metrics
+    return 1000 * prompt / metrics.get_ttft().mean if new == 1 else 1000 * batch / metrics.get_tpot().mean
+
+def median(pipe, workload, runs):
+    return sorted(rate(pipe, workload) for _ in range(runs))[runs // 2]
+
+for line in sys.stdin:
+    workload, runs = line.split()
+    if workload not in best:
+        rates = {name: median(pipe, workload, 3) for name, pipe in pipes.items()}
+        best[workload] = max(rates, key=rates.get)
+        print(workload, rates, file=sys.stderr, flush=True)
+    print(median(pipes[best[workload]], workload, int(runs)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+          file=out, flush=True)
+"""
+
+
+class GenAI:
+    """A process a type of weights, stopped when it is not its turn. Its peak holds two pipelines: of interest to nobody."""
+
+    def __init__(self):
+        self.processes = {}
+
+    def __call__(self, options, files, kind, workload, cpus):
+        if workload == "cold":
+            raise Failed("OpenVINO GenAI: no cold start is measured (it takes seconds to rewrite the file)")
+        if kind not in self.processes:
+            self.processes[kind] = subprocess.Popen(
+                [options.genai, "-c", GENAI, files[TYPES[kind][0]], str(options.threads)], stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+            self.ask(kind, workload, 1)
+        return self.ask(kind, workload, options.runs)
+
+    def ask(self, kind, workload, runs):
+        process = self.processes[kind]
+        process.send_signal(signal.SIGCONT)
+        process.stdin.write(f"{workload} {runs}\n")
+        process.stdin.flush()
+        words = process.stdout.readline().split()
+        process.send_signal(signal.SIGSTOP)
+        if len(words) != 2:
+            raise Failed("OpenVINO GenAI gave no answer")
+        return float(words[0]), float(words[1])
+
+
+ENGINES = {"ours": ours, "llama.cpp": llama_cpp, "genai": GenAI()}
+
+
+def engines_of(options, workload):
+    """Names of those that run a workload."""
+    return [name for name in ENGINES if name != "genai" or (options.genai and workload != "cold")]
 
 
 def make_files(options):
@@ -129,7 +201,7 @@ def measure(options, files, kind, cpus):
         budget = wait_for_quiet(cpus, budget)
         entry = {"rates": {}, "peaks": {}, "foreign": 0.0}
         for workload in options.workloads:
-            names = list(ENGINES)
+            names = engines_of(options, workload)
             order.shuffle(names)
             meter = ChildMeter(cpus)
             samples = {name: ENGINES[name](options, files, kind, workload, cpus) for name in names}
@@ -147,39 +219,44 @@ def middle(values):
 
 def summarize(rounds):
     table = {}
-    for workload in rounds[0]["rates"]:
-        rates = {name: [entry["rates"][workload][name] for entry in rounds] for name in ENGINES}
-        low, median, high = quartiles([a / b for a, b in zip(rates["ours"], rates["llama.cpp"])])
-        peaks = {name: middle([entry["peaks"][workload][name] for entry in rounds]) for name in ENGINES}
+    for workload, first in rounds[0]["rates"].items():
+        rates = {name: [entry["rates"][workload][name] for entry in rounds] for name in first}
+        ratios = {}
+        for name in list(first):
+            if name != "ours":
+                low, median, high = quartiles([a / b for a, b in zip(rates["ours"], rates[name])])
+                ratios[name] = {"median": median, "lower_quartile": low, "upper_quartile": high}
         table[workload] = {"rates": {name: middle(values) for name, values in rates.items()},
-                           "ratio": {"median": median, "lower_quartile": low, "upper_quartile": high},
-                           "peak_mb": peaks}
+                           "ratios": ratios,
+                           "peak_mb": {name: middle([entry["peaks"][workload][name] for entry in rounds]) for name in first}}
     return table
 
 
-def show(kind, result, options):
+def show(kind, result):
     note = f"{result['rounds']} rounds, {result['disturbed_rounds']} more disturbed"
     if not result["quiet"]:
         note = f"NOT QUIET: {result['rounds']} rounds, all counted although others used the cores"
     print(f"\n{kind} against {TYPES[kind][0]} ({note})")
-    print(f"  {'workload':<12}{'ours':>10}{'llama.cpp':>11}   {'ours / theirs: median':>22}{'quartiles':>16}"
+    print(f"  {'workload':<12}{'peer':<12}{'ours':>10}{'theirs':>10}   {'ours / theirs: median':>22}{'quartiles':>16}"
           f"{'peak MB':>10}{'theirs':>8}")
     for workload, row in result["workloads"].items():
-        ratio, rates, peaks = row["ratio"], row["rates"], row["peak_mb"]
-        print(f"  {workload:<12}{rates['ours']:>10.1f}{rates['llama.cpp']:>11.1f}   {ratio['median']:>22.3f}"
-              f"{ratio['lower_quartile']:>8.3f}{ratio['upper_quartile']:>8.3f}"
-              f"{peaks['ours']:>10.0f}{peaks['llama.cpp']:>8.0f}")
+        rates, peaks = row["rates"], row["peak_mb"]
+        for name, ratio in row["ratios"].items():
+            print(f"  {workload:<12}{name:<12}{rates['ours']:>10.1f}{rates[name]:>10.1f}   {ratio['median']:>22.3f}"
+                  f"{ratio['lower_quartile']:>8.3f}{ratio['upper_quartile']:>8.3f}"
+                  f"{peaks['ours']:>10.0f}{peaks[name]:>8.0f}")
     sys.stdout.flush()
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description="Interleaved speed comparison of text generation with llama.cpp.",
+    parser = argparse.ArgumentParser(description="Interleaved speed comparison of text generation.",
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="GGUF file of a decoder, in any type")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "peers" / "decoders", help="for the files made of it")
     parser.add_argument("--ours", type=Path, default=ROOT / "build" / "bin" / "tcpp", help="our program")
     parser.add_argument("--llama", type=Path, default=ROOT / "build" / "peers" / "llama.cpp" / "bin",
                         help="folder of llama.cpp's programs")
+    parser.add_argument("--genai", type=Path, help="a Python that has openvino_genai; without it llama.cpp alone is compared")
     parser.add_argument("--types", default="q8,q4,bf16", help="of " + ", ".join(TYPES))
     parser.add_argument("--workloads", default=",".join(WORKLOADS), help="comma-separated")
     parser.add_argument("--threads", type=int, default=2, help="threads of each engine")
@@ -210,7 +287,7 @@ def main():
             rounds, disturbed, quiet = measure(options, files, kind, cpus)
             report["types"][kind] = {"rounds": len(rounds), "disturbed_rounds": disturbed, "quiet": quiet,
                                      "workloads": summarize(rounds), "samples": rounds}
-            show(kind, report["types"][kind], options)
+            show(kind, report["types"][kind])
             if options.json:
                 options.json.parent.mkdir(parents=True, exist_ok=True)
                 options.json.write_text(json.dumps(report, indent=1) + "\n")

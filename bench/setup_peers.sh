@@ -24,8 +24,8 @@ if [ "${2:-}" = llama.cpp ]; then
   exit 0
 fi
 packages="torch==2.15.0 transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 numpy onnx==1.23.2 onnxscript
-          onnxruntime==1.32.0 sympy openvino==2026.4.1 nncf==3.4.0 ctranslate2==4.8.5
-          sentencepiece==0.2.3"
+          onnxruntime==1.32.0 sympy openvino==2026.4.1 openvino-genai==2026.4.1 nncf==3.4.0 ctranslate2==4.8.5
+          sentencepiece==0.2.3 gguf==0.19.0"
 
 [ -x "$directory/bin/python" ] || "${PYTHON:-python3}" -m venv "$directory"
 "$directory/bin/python" -m pip install --quiet --upgrade pip
