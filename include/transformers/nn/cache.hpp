@@ -23,8 +23,8 @@ namespace transformers {
 struct CacheOptions {
   // Bytes that this cache and all its clones may hold together; 0: no limit. Error(limit) naming the sequence beyond.
   int64_t max_bytes = 0;
-  // Of the numbers held. None: bf16 in layers whose projections round what they multiply (weights of `dtype` bf16, q8 or
-  // q4) if the ISA multiplies bf16, else float32: what attention without a cache would do.
+  // Of the numbers held. None: bf16 in layers whose projections round what they multiply (weights of `dtype` bf16, q8
+  // or q4) if the ISA multiplies bf16, else float32: what attention without a cache would do.
   std::optional<KVType> type = std::nullopt;
 };
 
