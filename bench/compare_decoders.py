@@ -23,7 +23,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness import FOREIGN_LIMIT, SEED, Meter, machine, quartiles, wait_for_quiet
+from harness import FOREIGN_LIMIT, SEED, Meter, cpu_seconds, machine, quartiles, wait_for_quiet
 
 ROOT = Path(__file__).resolve().parent.parent
 # type: (file of llama.cpp, file of ours, our --dtype, targets of the workloads)
@@ -189,13 +189,13 @@ def make_files(options):
 
 
 class ChildMeter(Meter):
-    """What others used while processes came and went that count as ours once they have been waited for."""
+    """What others used while processes came and went that count as ours once they have been waited for; GenAI's stay."""
 
     def own_seconds(self):
-        return sum(os.times()[:4])
+        return sum(os.times()[:4]) + sum(cpu_seconds(process.pid) for process in ENGINES["genai"].processes.values())
 
 
-def measure(options, files, kind, cpus):
+def measure(options, files, kind, cpus, save):
     """[{'rates': {workload: {engine: rate}}, 'peaks': ..., 'foreign': share}] of undisturbed rounds, and how many were."""
     kept, disturbed, budget, order = [], [], options.wait, random.Random(SEED)
     while len(kept) < options.rounds and len(disturbed) < 2 * options.rounds:
@@ -210,6 +210,7 @@ def measure(options, files, kind, cpus):
             entry["rates"][workload] = {name: rate for name, (rate, _) in samples.items()}
             entry["peaks"][workload] = {name: peak for name, (_, peak) in samples.items()}
         (kept if entry["foreign"] < FOREIGN_LIMIT else disturbed).append(entry)
+        save(kept + disturbed, len(disturbed), False)
     quiet = len(kept) >= options.rounds
     return (kept if quiet else kept + disturbed), len(disturbed), quiet
 
@@ -285,13 +286,15 @@ def main():
         for workload in options.workloads:
             print(f"  {workload:<12}{WORKLOADS[workload]}")
         for kind in options.types:
-            rounds, disturbed, quiet = measure(options, files, kind, cpus)
-            report["types"][kind] = {"rounds": len(rounds), "disturbed_rounds": disturbed, "quiet": quiet,
-                                     "workloads": summarize(rounds), "samples": rounds}
+            def save(rounds, disturbed, quiet, kind=kind):
+                report["types"][kind] = {"rounds": len(rounds), "disturbed_rounds": disturbed, "quiet": quiet,
+                                         "workloads": summarize(rounds), "samples": rounds}
+                if options.json:
+                    options.json.parent.mkdir(parents=True, exist_ok=True)
+                    options.json.write_text(json.dumps(report, indent=1) + "\n")
+
+            save(*measure(options, files, kind, cpus, save))
             show(kind, report["types"][kind])
-            if options.json:
-                options.json.parent.mkdir(parents=True, exist_ok=True)
-                options.json.write_text(json.dumps(report, indent=1) + "\n")
     except (Failed, OSError) as error:
         sys.exit(f"error: {error}")
 

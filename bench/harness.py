@@ -200,8 +200,7 @@ class Worker:
                 self.stop()
 
     def cpu_seconds(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
     def sample(self, workload, repeats):
         warm, recorded = repeats
@@ -229,6 +228,11 @@ def busy_seconds(cpus):
             user, nice, system, _idle, _iowait, irq, softirq, steal = (int(x) for x in fields[1:9])
             total += user + nice + system + irq + softirq + steal
     return total / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Meter:
