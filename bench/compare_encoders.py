@@ -523,9 +523,9 @@ class TorchPeer(EncoderPeer):
                 model = model.to(torch.bfloat16)
             if settings["mode"] == "eager":
                 return model
-            import torch._inductor.config
+            from torch._inductor import config  # `import torch._inductor` would make torch a local name
 
-            torch._inductor.config.freezing = True
+            config.freezing = True
             return torch.compile(model, dynamic=True if self.ragged else None)
 
         # A frozen graph holds weights packed for its shape: one compiled module per shape, or one dynamic and masked.
