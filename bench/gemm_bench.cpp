@@ -115,7 +115,7 @@ double bench_gemm(double seconds, int64_t m, int64_t n, int64_t k, Activation ac
   return gemm_rate.best / top;
 }
 
-double bench_attention(double seconds, int64_t batch, int64_t length, int64_t heads, int64_t head_dim) {
+double bench_attention(double seconds, int64_t batch, int64_t length, int64_t heads, int64_t head_dim, bool bf16) {
   const int64_t hidden = heads * head_dim, tokens = batch * length;
   std::vector<float> qkv(static_cast<std::size_t>(tokens * 3 * hidden)), out(static_cast<std::size_t>(tokens * hidden));
   for (std::size_t i = 0; i < qkv.size(); ++i) qkv[i] = static_cast<float>(i * 7919 % 101) * 0.02f - 1.0f;
@@ -124,7 +124,8 @@ double bench_attention(double seconds, int64_t batch, int64_t length, int64_t he
     cu_seqlens.push_back(static_cast<int32_t>((i + 1) * length));
     key_lens.push_back(static_cast<int32_t>(length));
   }
-  const double peak = measure_peak_gflops(0.02);
+  const WeightFormat format = bf16 ? WeightFormat::bf16_dot() : WeightFormat(DType::f32);
+  const double peak = measure_peak_gflops(0.02, format);
   const double flops = 4.0 * static_cast<double>(tokens) * static_cast<double>(length) * static_cast<double>(hidden);
   const Result rate = measure(seconds, flops * 1e-9, [&] {
     attention({.query = qkv.data(),
@@ -137,17 +138,19 @@ double bench_attention(double seconds, int64_t batch, int64_t length, int64_t he
                .num_key_value_heads = heads,
                .head_dim = head_dim,
                .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
+               .bf16 = bf16,
                .cu_seqlens = cu_seqlens,
                .key_lens = key_lens,
                .out = out.data(),
                .out_stride = hidden});
   });
-  const double top = std::max(peak, measure_peak_gflops(0.02));
+  const double top = std::max(peak, measure_peak_gflops(0.02, format));
   std::printf(
-      "attention %3lld x %5lld tokens, %2lld heads of %3lld %8.1f best %8.1f median GFLOP/s %5.1f%% %5.1f%% of %.0f\n",
-      static_cast<long long>(batch), static_cast<long long>(length), static_cast<long long>(heads),
-      static_cast<long long>(head_dim), rate.best, rate.middle, 100.0 * rate.best / top, 100.0 * rate.middle / top,
-      top);
+      "%s attention %3lld x %5lld tokens, %2lld heads of %3lld %8.1f best %8.1f median GFLOP/s %5.1f%% %5.1f%% of "
+      "%.0f\n",
+      bf16 ? "bf16" : "fp32", static_cast<long long>(batch), static_cast<long long>(length),
+      static_cast<long long>(heads), static_cast<long long>(head_dim), rate.best, rate.middle, 100.0 * rate.best / top,
+      100.0 * rate.middle / top, top);
   std::fflush(stdout);
   return rate.best / top;
 }
@@ -186,12 +189,14 @@ void run(double seconds, const std::string& only) {
     bench_gemm(seconds, m, 3072, 768, Activation::none, DType::bf16, "16bit");
     bench_gemm(seconds, m, 3072, 768, Activation::none, DType::f16, "16bit");
   }
-  bench_attention(seconds, 32, 128, 12, 64);
-  bench_attention(seconds, 1, 128, 12, 64);
-  bench_attention(seconds, 32, 20, 12, 64);
-  bench_attention(seconds, 32, 20, 12, 32);
-  bench_attention(seconds, 1, 512, 12, 64);
-  bench_attention(seconds, 1, 4096, 12, 64);
+  for (const bool bf16 : {false, true}) {
+    bench_attention(seconds, 32, 128, 12, 64, bf16);
+    bench_attention(seconds, 1, 128, 12, 64, bf16);
+    bench_attention(seconds, 32, 20, 12, 64, bf16);
+    bench_attention(seconds, 32, 20, 12, 32, bf16);
+    bench_attention(seconds, 1, 512, 12, 64, bf16);
+    bench_attention(seconds, 1, 4096, 12, 64, bf16);
+  }
 }
 
 // Whether measure() reaches the bound in one of a few attempts: others may be at work on the machine.
@@ -218,7 +223,8 @@ bool check() {
   good &= product(0.4, 128, 768, 768, WeightFormat::affine_q8(), "q8");
   good &= product(0.4, 128, 3072, 576, WeightFormat::q8(), "q8_0");
   good &= product(0.4, 128, 3072, 576, WeightFormat::q4(), "q4");
-  good &= reaches(0.3, [] { return bench_attention(0.1, 32, 128, 12, 64); });
+  good &= reaches(0.3, [] { return bench_attention(0.1, 32, 128, 12, 64, false); });
+  good &= reaches(0.15, [] { return bench_attention(0.1, 32, 128, 12, 64, true); });
   return good;
 }
 
