@@ -17,13 +17,12 @@ import argparse
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from harness import FOREIGN_LIMIT, SEED, Meter, cpu_seconds, machine, quartiles, wait_for_quiet
+from harness import FOREIGN_LIMIT, SEED, Meter, Worker, WorkerError, machine, quartiles, wait_for_quiet
 
 ROOT = Path(__file__).resolve().parent.parent
 # type: (file of llama.cpp, file of ours, our --dtype, targets of the workloads)
@@ -99,73 +98,20 @@ def llama_cpp(options, files, kind, workload, cpus):
     return rates[len(rates) // 2], peak
 
 
-# The other side of GenAI below: argv is a file and the number of threads; reads workloads, answers rates and peak MB. No
-# prompt comes twice: what the last one left in a prefix cache would be measured. Each way of attention is tried once.
-GENAI = r"""
-import os, resource, sys, time
-import numpy as np, openvino as ov, openvino_genai as genai
-
-out = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
-file, threads = sys.argv[1], int(sys.argv[2])
-pipes = {name: genai.LLMPipeline(file, "CPU", ATTENTION_BACKEND=name, INFERENCE_NUM_THREADS=threads) for name in ("PA", "SDPA")}
-random, best = np.random.default_rng(0), {}
-shapes = {"prompt512": (1, 512, 1), "stream1": (1, 64, 64), "streams8": (8, 64, 64)}
-
-def rate(pipe, workload):
-    batch, prompt, new = shapes[workload]
-    config = genai.GenerationConfig(max_new_tokens=new, ignore_eos=True, do_sample=False, apply_chat_template=False)
-    ids = random.integers(100, 40000, (batch, prompt))
-    given = genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids)))
-    start = time.monotonic()
-    result = pipe.generate(given, config)
-    seconds = time.monotonic() - start
-    assert [len(tokens) for tokens in result.tokens] == [new] * batch
-    return prompt / seconds if new == 1 else 1000 / result.perf_metrics.get_tpot().mean  # of all streams, per token
-
-def median(pipe, workload, runs):
-    return sorted(rate(pipe, workload) for _ in range(runs))[runs // 2]
-
-for line in sys.stdin:
-    workload, runs = line.split()
-    if workload not in best:
-        rates = {name: median(pipe, workload, 3) for name, pipe in pipes.items()}
-        best[workload] = max(rates, key=rates.get)
-        print(workload, rates, file=sys.stderr, flush=True)
-    print(median(pipes[best[workload]], workload, int(runs)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
-          file=out, flush=True)
-"""
+GENAI = {}  # type: the worker that holds its file; one process a type, as it takes seconds to rewrite a GGUF
 
 
-class GenAI:
-    """A process a type of weights, stopped when it is not its turn. Its peak holds two pipelines: of interest to nobody."""
-
-    def __init__(self):
-        self.processes = {}
-
-    def __call__(self, options, files, kind, workload, cpus):
-        if workload == "cold":
-            raise Failed("OpenVINO GenAI: no cold start is measured (it takes seconds to rewrite the file)")
-        if kind not in self.processes:
-            self.processes[kind] = subprocess.Popen(
-                [options.genai, "-c", GENAI, files[TYPES[kind][0]], str(options.threads)], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
-            self.ask(kind, workload, 1)
-        return self.ask(kind, workload, options.runs)
-
-    def ask(self, kind, workload, runs):
-        process = self.processes[kind]
-        process.send_signal(signal.SIGCONT)
-        process.stdin.write(f"{workload} {runs}\n")
-        process.stdin.flush()
-        words = process.stdout.readline().split()
-        process.send_signal(signal.SIGSTOP)
-        if len(words) != 2:
-            raise Failed("OpenVINO GenAI gave no answer")
-        return float(words[0]), float(words[1])
+def genai(options, files, kind, workload, cpus):
+    if kind not in GENAI:
+        name = TYPES[kind][0]
+        GENAI[kind] = Worker("OpenVINO GenAI", [options.genai, Path(__file__).with_name("genai_worker.py"), files[name],
+                                                str(options.threads)], cpus, options.threads,
+                             options.work / "logs" / f"genai-{name}.log")
+    rate, peak = GENAI[kind].ask(f"rate {workload} {options.runs}", "rate").split()
+    return float(rate), float(peak)
 
 
-ENGINES = {"ours": ours, "llama.cpp": llama_cpp, "genai": GenAI()}
+ENGINES = {"ours": ours, "llama.cpp": llama_cpp, "genai": genai}
 
 
 def engines_of(options, workload):
@@ -189,10 +135,10 @@ def make_files(options):
 
 
 class ChildMeter(Meter):
-    """What others used while processes came and went that count as ours once they have been waited for; GenAI's stay."""
+    """What others used while processes came and went that count as ours once they have been waited for."""
 
     def own_seconds(self):
-        return sum(os.times()[:4]) + sum(cpu_seconds(process.pid) for process in ENGINES["genai"].processes.values())
+        return sum(os.times()[2:4]) + super().own_seconds()
 
 
 def measure(options, files, kind, cpus, save):
@@ -204,7 +150,7 @@ def measure(options, files, kind, cpus, save):
         for workload in options.workloads:
             names = engines_of(options, workload)
             order.shuffle(names)
-            meter = ChildMeter(cpus)
+            meter = ChildMeter(cpus, GENAI.values())
             samples = {name: ENGINES[name](options, files, kind, workload, cpus) for name in names}
             entry["foreign"] = max(entry["foreign"], meter.share())
             entry["rates"][workload] = {name: rate for name, (rate, _) in samples.items()}
@@ -295,7 +241,7 @@ def main():
 
             save(*measure(options, files, kind, cpus, save))
             show(kind, report["types"][kind])
-    except (Failed, OSError) as error:
+    except (Failed, WorkerError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

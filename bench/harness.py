@@ -200,7 +200,8 @@ class Worker:
                 self.stop()
 
     def cpu_seconds(self):
-        return cpu_seconds(self.process.pid)
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def sample(self, workload, repeats):
         warm, recorded = repeats
@@ -228,11 +229,6 @@ def busy_seconds(cpus):
             user, nice, system, _idle, _iowait, irq, softirq, steal = (int(x) for x in fields[1:9])
             total += user + nice + system + irq + softirq + steal
     return total / os.sysconf("SC_CLK_TCK")
-
-
-def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Meter:

@@ -1,6 +1,6 @@
 // Implements attention() and the cache's blocks of kernels/kernels.hpp: checks, what each query sees, the cut into runs
 // of queries, threads, scratch.
-// The arithmetic is in attention.inl, once per ISA.
+// The arithmetic is in attention_blocks.inl, once per ISA.
 #include <algorithm>
 #include <vector>
 
